@@ -1,0 +1,97 @@
+//! The legacy text format of kube-apiserver's log backend (`--audit-log-format=legacy`).
+//!
+//! Source of the behaviour: `k8s.io/apiserver/pkg/audit/format.go` (v0.36.3). The time zone is UTC, as the
+//! process zone of every control-plane image is.
+
+use std::fmt::Write as _;
+
+use super::Event;
+
+/// Appends the one line the legacy format has for `event`, newline included. It holds no object, no
+/// annotations and no bodies.
+pub fn write_legacy_line(event: &Event<'_>, out: &mut Vec<u8>) {
+    let present = |text: Option<&str>, missing: &str| match text {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => missing.to_owned(),
+    };
+    let quote_all = |items: &[std::borrow::Cow<'_, str>]| items.iter().map(|item| quote(item)).collect::<Vec<_>>().join(",");
+    let username = present(event.user.username.as_deref(), "<none>");
+    let groups = match event.user.groups.as_deref() {
+        Some(groups) if !groups.is_empty() && username_known(event) => quote_all(groups),
+        _ => "<none>".to_owned(),
+    };
+    let (as_user, as_groups) = match &event.impersonated_user {
+        None => ("<self>".to_owned(), "<lookup>".to_owned()),
+        Some(user) => (
+            user.username.as_deref().unwrap_or_default().to_owned(),
+            user.groups.as_deref().map_or_else(|| "<lookup>".to_owned(), quote_all),
+        ),
+    };
+    let ip = event.source_ips.as_deref().and_then(<[_]>::first).map_or("<unknown>", |ip| ip.as_ref());
+    let namespace = present(event.object_ref.as_ref().and_then(|object| object.namespace.as_deref()), "<none>");
+    let response = event.response_status.as_ref().map_or_else(|| "<deferred>".to_owned(), |status| status.code.unwrap_or(0).to_string());
+    let time = event.request_received_timestamp.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| time.rfc3339_nano());
+    let text = |value: &Option<std::borrow::Cow<'_, str>>| quote(value.as_deref().unwrap_or_default());
+    let line = format!(
+        "{time} AUDIT: id={} stage={} ip={} method={} user={} groups={} as={} asgroups={} user-agent={} namespace={} uri={} response=\"{response}\"\n",
+        text(&event.audit_id),
+        text(&event.stage),
+        quote(ip),
+        text(&event.verb),
+        quote(&username),
+        quote(&groups),
+        quote(&as_user),
+        quote(&as_groups),
+        text(&event.user_agent),
+        quote(&namespace),
+        text(&event.request_uri),
+    );
+    out.extend_from_slice(line.as_bytes());
+}
+
+fn username_known(event: &Event<'_>) -> bool {
+    event.user.username.as_deref().is_some_and(|name| !name.is_empty())
+}
+
+/// Go's `%q`: double quotes, escapes for what is not printable.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{b}' => quoted.push_str("\\v"),
+            character if is_print(character) => quoted.push(character),
+            character => {
+                let code = character as u32;
+                let written = match code {
+                    0..=0x7f => write!(quoted, "\\x{code:02x}"),
+                    0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
+                    _ => write!(quoted, "\\U{code:08x}"),
+                };
+                written.expect("writing to a string cannot fail");
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols and the ASCII space. Rust's
+/// `escape_debug` knows the same categories but for combining marks, which it escapes and Go prints.
+fn is_print(character: char) -> bool {
+    if character == ' ' {
+        return true;
+    }
+    // A combining mark is escaped by `escape_debug` only at the start of a string.
+    let mut text = String::from("a");
+    text.push(character);
+    !text.escape_debug().nth(1).is_some_and(|first| first == '\\') || character == '\''
+}

@@ -1,0 +1,2 @@
+//! decklog
+fn main() {}
