@@ -130,13 +130,15 @@ fn write_under(key: &RedactionKey, text: &[u8], findings: &Findings, out: &mut V
 
 /// What a text must hold at least to hold a secret: names of kinds, beginnings of credentials, and escapes
 /// that could spell either (Go writes none of these escapes itself, but keeps those of a patch).
-/// An `objectRef` may also stand inside a body.
-const REFERENCES: [&str; 3] = ["resource\":\"secrets\"", "resource\":\"tokenreviews\"", "resource\":\"token\""];
-
 static SUSPICIOUS: LazyLock<Option<packed::Searcher>> = LazyLock::new(|| {
-    let words = ["eyJ", "://", "Bearer", "bearer", "BEARER", "asic ", "ASIC ", "Secret\"", "Secret\\", "SecretL", "TokenRe", "\\u00", "\\/"];
+    let words = [URI, "eyJ", "://", "Bearer", "bearer", "BEARER", "asic ", "ASIC ", "Secret\"", "Secret\\", "SecretL", "TokenRe", "\\u00", "\\/"];
     packed::Searcher::new(words.iter().chain(&REFERENCES))
 });
+
+const URI: &str = "requestURI\"";
+
+/// An `objectRef` may also stand inside a body.
+const REFERENCES: [&str; 3] = ["resource\":\"secrets\"", "resource\":\"tokenreviews\"", "resource\":\"token\""];
 
 /// Whether `line` is worth a closer look; false for nearly every event, at the cost of one pass.
 pub(crate) fn may_hold_secrets(event: &Event<'_>, line: &str) -> bool {
@@ -144,18 +146,32 @@ pub(crate) fn may_hold_secrets(event: &Event<'_>, line: &str) -> bool {
     let resource = object.and_then(|object| object.resource.as_deref());
     matches!(resource, Some("secrets" | "tokenreviews"))
         || object.and_then(|object| object.subresource.as_deref()) == Some("token")
-        || event.request_uri.as_deref().is_some_and(|uri| uri.contains(['?', '%']) && !uri::uri_credentials(uri).is_empty())
         || is_suspicious(line)
 }
 
 fn is_suspicious(text: &str) -> bool {
     let Some(searcher) = SUSPICIOUS.as_ref() else { return true };
     searcher.find_iter(text).any(|hit| match &text[hit.start()..hit.end()] {
+        URI => is_suspicious_uri(&text[hit.end()..]),
         "eyJ" => shapes::jwt(text, hit.start()).is_some(),
-        "://" => shapes::url_password(text, hit.end()).is_some(),
+        "://" => is_suspicious_url(&text[hit.end()..]),
         "\\u00" => !is_escape_of_go(&text.as_bytes()[hit.end()..]),
         _ => true,
     })
+}
+
+/// Whether the member whose name ends where `rest` begins holds a URI with a credential.
+fn is_suspicious_uri(rest: &str) -> bool {
+    let Some(content) = rest.trim_start_matches([':', ' ', '\t', '\n', '\r']).strip_prefix('"') else { return false };
+    // An escaped quote ends the look too early; kube-apiserver writes none, since a URI holds `%22`.
+    let content = &content[..content.find('"').unwrap_or(content.len())];
+    content.ends_with('\\') || (content.contains(['?', '%']) && !uri::uri_credentials(&mapped::Mapped::json(content).text).is_empty())
+}
+
+/// Whether what follows `://` may hold a password; escapes are not looked into.
+fn is_suspicious_url(rest: &str) -> bool {
+    let url = rest.as_bytes().iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b'"');
+    url.fold((false, false), |(colon, at), byte| (colon || *byte == b':', at || (colon && *byte == b'@'))).1
 }
 
 /// Whether what follows `\u00` is an escape that Go's encoder writes: control characters and `&`, `<`, `>`.

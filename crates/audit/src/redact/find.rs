@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
         self.value(match inside {
             Place::Data(spelling) => Place::Datum(spelling),
             // An event inside a string is no event.
-            _ if name == "objectRef" && self.nested_texts < MAX_NESTED_TEXTS => Place::Plain,
+            _ if matches!(&*name, "objectRef" | "requestURI") && self.nested_texts < MAX_NESTED_TEXTS => Place::Plain,
             _ => place_of(&name),
         })
     }

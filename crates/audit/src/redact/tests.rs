@@ -114,6 +114,7 @@ fn credentials_by_their_shape() {
     check_event(r#""userAgent":"\u0065yJhbGciOiJSUzI1NiJ9.eyJp.c2""#, r#""userAgent":"«eyJhbGciOiJSUzI1NiJ9.eyJp.c2»""#);
     check_event(r#""requestObject":{"u":"https://bob:hunter2@host/x","v":"https://bob@host:443/@","w":"redis://:pw@h"}"#, r#""requestObject":{"u":"https://bob:«hunter2»@host/x","v":"https://bob@host:443/@","w":"redis://:«pw»@h"}"#);
     check_event(r#""requestObject":{"u":"https:\/\/bob:a\u0026b@host"}"#, r#""requestObject":{"u":"https:\/\/bob:«a&b»@host"}"#);
+    check_event(r#""requestObject":{"u":"https://bob:a\u0026b@host"}"#, r#""requestObject":{"u":"https://bob:«a&b»@host"}"#);
     check_event(r#""requestObject":{"u":"https://bob:a/b@host x"}"#, r#""requestObject":{"u":"https://bob:«a/b»@host x"}"#);
     check_event(r#""requestObject":{"h":"Authorization: Bearer abc","i":"Bearer hunter2","j":"with Bearer alice-token-0002."}"#, r#""requestObject":{"h":"Authorization: Bearer «abc»","i":"Bearer «hunter2»","j":"with Bearer «alice-token-0002»."}"#);
     check_event(r#""requestObject":{"h":"Basic Ym9iOmh1bnRlcjI="}"#, r#""requestObject":{"h":"Basic «Ym9iOmh1bnRlcjI=»"}"#);
@@ -272,7 +273,7 @@ fn bytes_that_are_no_event() {
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         Just("kind"), Just("Secret"), Just("data"), Just("stringData"), Just("token"), Just("TokenReview"), Just("objectRef"), Just("resource"), Just("secrets"), Just("path"), Just("/data/x"), Just("value"),
-        Just("requestURI"), Just("/x?token=a&command=--password&command=b"), Just("https://a:b@c"), Just("Bearer abcdefg12"), Just("eyJa.eyJb.c"), Just("\"{[\\"), Just("")
+        Just("requestURI"), Just("/x?token=a&command=--password&command=b"), Just("https://a:b@c"), Just("see https://a:b&<@c"), Just("Bearer abcdefg12"), Just("eyJa.eyJb.c"), Just("\"{[\\"), Just("")
     ];
     let text = prop_oneof![4 => word.prop_map(str::to_owned), 1 => "\\PC{0,12}"];
     let leaf = prop_oneof![text.clone().prop_map(Value::String), any::<i32>().prop_map(Value::from), any::<bool>().prop_map(Value::Bool), Just(Value::Null)];
@@ -299,7 +300,8 @@ proptest! {
 
     #[test]
     fn an_event_without_suspicion_has_no_findings(value in any_json()) {
-        let line = event(&format!(r#""requestObject":{value}"#));
+        let body = value.to_string().replace('&', "\\u0026").replace('<', "\\u003c");
+        let line = event(&format!(r#""requestObject":{body}"#));
         if !may_hold_secrets(&Event::decode(&line).unwrap(), &line) {
             prop_assert!(redactor().find(&line).is_empty(), "{line}: {:?}", redactor().find(&line));
         }
