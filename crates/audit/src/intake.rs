@@ -168,8 +168,9 @@ fn prefix_size(event: &Event<'_>, form: Form<'_>) -> usize {
     missing(event, form).into_iter().flatten().map(|(name, value)| name.len() + value.len() + 6).sum()
 }
 
-/// Without the white space that JSON allows around a value.
+/// Without the white space that JSON allows around a value, and without a byte order mark in front.
 fn trim(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let no_space = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let start = bytes.iter().position(no_space).unwrap_or(bytes.len());
     let end = bytes.iter().rposition(no_space).map_or(start, |last| last + 1);
