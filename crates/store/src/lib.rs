@@ -23,6 +23,7 @@
 
 pub mod journal;
 pub mod view;
+pub mod quarantine;
 pub mod damage;
 pub mod config;
 pub mod error;
@@ -36,5 +37,6 @@ pub use config::{DuplicateWindow, JournalConfig};
 pub use damage::Damage;
 pub use error::OpenError;
 pub use journal::{Environment, Health, JournalStats, LocalJournal, LocalReader, ReaderStats, StartFrom};
-pub use metrics::JournalMetrics;
+pub use metrics::{JournalMetrics, QuarantineMetrics};
+pub use quarantine::{LocalQuarantine, QuarantineConfig, QuarantineView, Quarantined};
 pub use view::{BlockRead, BlockRef, JournalView};

@@ -116,6 +116,32 @@ impl JournalMetrics {
     }
 }
 
+/// The quarantine's metrics. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct QuarantineMetrics {
+    items: Gauge,
+    size: Gauge,
+    dropped: Counter,
+}
+
+impl QuarantineMetrics {
+    /// Adds all of them to `registry`, which is to have no prefix.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("decklog_quarantine_items", "Refused events and bodies that are kept", self.items.clone());
+        registry.register("decklog_quarantine_size_bytes", "Bytes they take on disk", self.size.clone());
+        registry.register("decklog_quarantine_dropped_items", "Items removed to make room for newer ones", self.dropped.clone());
+    }
+
+    pub(crate) fn holds(&self, n_items: u64, size: u64) {
+        self.items.set(gauge(n_items));
+        self.size.set(gauge(size));
+    }
+
+    pub(crate) fn dropped(&self, n_items: u64) {
+        self.dropped.inc_by(n_items);
+    }
+}
+
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

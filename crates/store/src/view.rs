@@ -15,7 +15,7 @@ use decklog_audit::journal::{Gap, Origin, ReadError, RecordBlock};
 use crate::damage::Damage;
 use crate::files::{Disk, File, Files, read_range};
 use crate::format::Bytes;
-use crate::format::block::{BlockHeader, Meta};
+use crate::format::block::{BlockHeader, HEADER_SIZE, MAX_META, Meta};
 use crate::format::segment::{self, SegmentHeader, parse_segment_name, segment_name};
 use crate::format::walk::{Check, Step, Walk};
 use crate::journal::shared::Shared;
@@ -262,6 +262,22 @@ impl JournalView {
             heads,
             bytes: bytes.into(),
         }))
+    }
+
+    /// What stands in a block's meta where a journal keeps a source's position.
+    pub(crate) fn note(&self, block: &BlockRef) -> Result<Option<Vec<u8>>, ReadError> {
+        let path = self.dir.join(segment_name(block.segment));
+        let file = match self.open_segment(block.segment, &path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error(&path)(error)),
+        };
+        let front = read_range(&*file, block.offset, HEADER_SIZE + MAX_META).map_err(io_error(&path))?;
+        let note = BlockHeader::of_whole_block(&front).and_then(|header| {
+            let meta = front.get(HEADER_SIZE..HEADER_SIZE + header.meta_length as usize)?;
+            Some(Meta::decode(meta)?.position?.1.to_vec())
+        });
+        Ok(note)
     }
 
     fn open_segment(&self, first_seq: u64, path: &Path) -> io::Result<Arc<dyn File>> {

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use decklog_audit::journal::{AppendError, Appending, Batch, Journal, ReadError, Staged};
 
+pub(crate) use writer::is_full;
 pub use reader::{LocalReader, StartFrom};
 pub use shared::Health;
 
@@ -140,7 +141,7 @@ impl LocalJournal {
         let places = Places::new(data_dir);
         make_directories(&*files, &places.cursors, data_dir)?;
         let lock = take_lock(&*files, &*clock, &data_dir.join("lock"), data_dir)?;
-        let recovered = recover(&files, &places, &config, clock.now())?;
+        let recovered = recover(&*files, &places, &config, clock.now())?;
         for damage in &recovered.log.damage {
             tracing::error!(%damage, "a part of the journal cannot be read");
         }

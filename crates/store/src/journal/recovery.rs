@@ -67,43 +67,61 @@ struct Segment {
     created_at: Timestamp,
 }
 
-pub(crate) fn recover(files: &Arc<dyn Files>, places: &Places, config: &JournalConfig, now: Timestamp) -> Result<Recovered, OpenError> {
+/// The segments of a directory, as far as every directory of segments is recovered alike.
+pub(crate) struct RecoveredSegments {
+    segments: Vec<Segment>,
+    pub(crate) journal_id: [u8; 16],
+    pub(crate) next_seq: u64,
+    pub(crate) damage: Vec<Damage>,
+}
+
+impl RecoveredSegments {
+    /// By first sequence number.
+    pub(crate) fn infos(&self) -> BTreeMap<u64, SegmentInfo> {
+        self.segments.iter().map(|segment| (segment.first_seq, SegmentInfo { size: segment.size, created_at: segment.created_at })).collect()
+    }
+}
+
+/// Finds where the segments of `dir` end, and makes sure that what is there is durable.
+pub(crate) fn recover_segments(files: &dyn Files, dir: &Path, now: Timestamp) -> Result<RecoveredSegments, OpenError> {
+    let failed = |step: &'static str| move |source| OpenError::Recover { step, path: dir.to_owned(), source };
+    remove_unfinished(files, dir).map_err(failed("cannot remove unfinished files"))?;
+    let (segments, journal_id) = open_segments(files, dir, now)?;
+    let newest = read_newest(&segments, journal_id).map_err(failed("cannot read the newest segment"))?;
+    if let Some(group) = &newest.last_group {
+        rewrite(files, dir, &segments, group).map_err(failed("cannot sync the newest segment"))?;
+    }
+    files.sync_dir(dir, SyncPoint::RecoveredDirectory).map_err(failed("cannot sync the directory"))?;
+    Ok(RecoveredSegments { segments, journal_id, next_seq: newest.next_seq, damage: newest.damage })
+}
+
+pub(crate) fn recover(files: &dyn Files, places: &Places, config: &JournalConfig, now: Timestamp) -> Result<Recovered, OpenError> {
     let failed = |step: &'static str| {
         let path = places.journal.clone();
         move |source| OpenError::Recover { step, path, source }
     };
-    remove_unfinished(&**files, places).map_err(failed("cannot remove unfinished files"))?;
-    let (segments, journal_id) = open_segments(&**files, &places.journal, now)?;
-    let newest = read_newest(&segments, journal_id).map_err(failed("cannot read the newest segment"))?;
-    if let Some(group) = &newest.last_group {
-        rewrite(&**files, &places.journal, &segments, group).map_err(failed("cannot sync the newest segment"))?;
-    }
-    files.sync_dir(&places.journal, SyncPoint::RecoveredDirectory).map_err(failed("cannot sync the directory"))?;
-    let positions = read_positions(&segments, journal_id).map_err(failed("cannot read positions"))?;
+    remove_unfinished(files, &places.cursors).map_err(failed("cannot remove unfinished files"))?;
+    let found = recover_segments(files, &places.journal, now)?;
+    let positions = read_positions(&found.segments, found.journal_id).map_err(failed("cannot read positions"))?;
     let secret = u64::from_le_bytes(files.random().map_err(failed("cannot get random bytes"))?[..8].try_into().unwrap_or_default());
     let mut duplicates = Duplicates::new(config.duplicates, secret);
-    read_ids(&segments, journal_id, config.duplicates, &mut duplicates).map_err(failed("cannot read event ids"))?;
-    let readers = read_cursors(&**files, places).map_err(failed("cannot read cursors"))?;
+    read_ids(&found.segments, found.journal_id, config.duplicates, &mut duplicates).map_err(failed("cannot read event ids"))?;
+    let readers = read_cursors(files, places).map_err(failed("cannot read cursors"))?;
 
-    let mut damage = newest.damage;
-    let mut next_seq = newest.next_seq;
+    let segments = found.infos();
+    let RecoveredSegments { journal_id, mut next_seq, mut damage, .. } = found;
     if let Some(ahead) = readers.values().map(|reader| reader.cursor).max().filter(|cursor| *cursor > next_seq) {
         // Readers got records that are not there any more: their numbers must not be given again.
         damage.push(Damage { segment: segment_name(next_seq), from_offset: 0, to_offset: 0, from_seq: next_seq, to_seq: ahead });
         next_seq = ahead;
     }
-    let segments = segments.iter().map(|segment| (segment.first_seq, SegmentInfo { size: segment.size, created_at: segment.created_at })).collect();
     let log = Log { segments, positions, health: Health::Writable, readers, damage };
     Ok(Recovered { journal_id, next_seq, log, duplicates })
 }
 
-fn remove_unfinished(files: &dyn Files, places: &Places) -> io::Result<()> {
-    for dir in [&places.journal, &places.cursors] {
-        for entry in files.list(dir)? {
-            if entry.name.ends_with(PART) {
-                files.remove(&dir.join(&entry.name))?;
-            }
-        }
+fn remove_unfinished(files: &dyn Files, dir: &Path) -> io::Result<()> {
+    for entry in files.list(dir)?.iter().filter(|entry| entry.name.ends_with(PART)) {
+        files.remove(&dir.join(&entry.name))?;
     }
     Ok(())
 }
