@@ -15,7 +15,7 @@ mod legacy;
 use std::borrow::Cow;
 
 pub use decode::{DecodeError, DecodeErrorKind, Decoded};
-pub use derived::{Outcome, UserType, VerbClass};
+pub use derived::{LATENCY_ANNOTATION, Outcome, UserType, VerbClass};
 pub use encode::{EncodeError, write_event_list, write_log_line};
 pub use legacy::write_legacy_line;
 
