@@ -1,9 +1,9 @@
 //! What must stand in the bytes of a line for a filter to match it: a cheap look before decoding.
 //!
 //! From the tree follow *demands*, each a set of literals one of which must occur. A literal is a stretch of
-//! a value as JSON writes it; quotes are added where the value begins or ends with it. JSON may also write a
-//! character as `\uXXXX`, and `/` as `\/`: lines with these two are never turned away. Literals hold no
-//! character that must be escaped.
+//! a value as JSON writes it; quotes are added where the value begins or ends with it. Literals hold no
+//! character that JSON must escape, nor those that Go's encoder escapes for HTML. JSON may also write any
+//! other character as `\uXXXX`, and `/` as `\/`: lines with such an escape are never turned away.
 
 use std::borrow::Cow;
 
@@ -82,8 +82,20 @@ impl Prefilter {
 
     /// Whether some character of the line may be written as an escape that no literal foresees.
     fn hides(&self, line: &[u8]) -> bool {
-        self.unicode_escape.find(line).is_some() || self.slash_escape.find(line).is_some() || std::str::from_utf8(line).is_err()
+        let hiding = |at: usize| line.get(at + 2..at + 6).is_none_or(|digits| !is_never_in_literals(digits));
+        self.unicode_escape.find_iter(line).any(hiding) || self.slash_escape.find(line).is_some() || std::str::from_utf8(line).is_err()
     }
+}
+
+/// Whether these four digits are those of a character no literal holds: see [`is_plain`].
+fn is_never_in_literals(digits: &[u8]) -> bool {
+    let digits: [u8; 4] = std::array::from_fn(|index| digits[index].to_ascii_lowercase());
+    matches!(&digits, b"003c" | b"003e" | b"0026" | b"2028" | b"2029" | [b'0', b'0', b'0' | b'1', _])
+}
+
+/// Whether JSON, as Go writes it, writes the character as it is.
+fn is_plain(character: char) -> bool {
+    !character.is_control() && !matches!(character, '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | char::REPLACEMENT_CHARACTER)
 }
 
 impl Finder {
@@ -219,9 +231,7 @@ fn pattern_demands(pattern: &Pattern, bounds: Bounds) -> Vec<Demand> {
 /// The stretches of `text` that JSON writes as they are, with the quotes around the whole value where it
 /// begins or ends there.
 fn plain_runs(text: &str, starts: bool, ends: bool, case: Case) -> impl Iterator<Item = Cow<'_, str>> {
-    let is_plain = move |character: char| {
-        !character.is_control() && !matches!(character, '"' | '\\' | char::REPLACEMENT_CHARACTER) && (case == Case::Exact || character.is_ascii())
-    };
+    let is_plain = move |character: char| is_plain(character) && (case == Case::Exact || character.is_ascii());
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for (at, character) in text.char_indices() {
         let end = at + character.len_utf8();

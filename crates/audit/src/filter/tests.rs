@@ -196,17 +196,17 @@ fn respell(line: &str, seed: u64) -> String {
     let mut state = seed | 1;
     let mut out = String::new();
     let mut in_string = false;
-    let mut escaped = false;
+    let mut n_escaped = 0;
     for character in line.chars() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let chosen = state >> 40 & 7 == 0;
         match character {
-            _ if escaped => {
-                escaped = false;
+            _ if n_escaped > 0 => {
+                n_escaped += if character == 'u' && out.ends_with('\\') { 3 } else { -1 };
                 out.push(character);
             }
             '\\' => {
-                escaped = true;
+                n_escaped = 1;
                 out.push(character);
             }
             '"' => {
@@ -286,7 +286,7 @@ fn lines_without_a_literal_are_turned_away() {
     let filter = Filter::parse("user:mallory verb:delete", now()).unwrap();
     let prefilter = filter.prefilter();
     let n_kept = log.lines().filter(|line| prefilter.may_match(line.as_bytes())).count();
-    assert!(prefilter.is_useful() && n_kept * 10 < log.lines().count(), "{n_kept}");
+    assert!(prefilter.is_useful() && n_kept * 50 < log.lines().count(), "{n_kept}");
 }
 
 fn matches(text: &str, line: &str) -> bool {
@@ -362,7 +362,7 @@ fn limits_hold() {
     assert!(Filter::parse(&brackets(MAX_DEPTH), now()).is_ok());
     assert_eq!(code(&brackets(MAX_DEPTH + 1)), "too-deep");
     assert_eq!(code(&format!("verb:{}get{}", "(".repeat(65), ")".repeat(65))), "too-deep");
-    assert!(Filter::parse(&"not ".repeat(4000).replace("not not", "not not").chars().chain("a".chars()).collect::<String>(), now()).is_ok());
+    assert!(Filter::parse(&format!("{}a", "not ".repeat(4000)), now()).is_ok());
     assert_eq!(code(&"a ".repeat(MAX_CLAUSES + 1)), "too-many");
     assert!(Filter::parse(&"a ".repeat(MAX_CLAUSES), now()).is_ok());
     assert_eq!(code(&"a".repeat(MAX_BYTES + 1)), "too-long");
