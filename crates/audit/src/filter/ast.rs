@@ -56,7 +56,7 @@ pub enum Test {
     /// Its text is so.
     Text(Pattern),
     /// A resource and its subresource: `resource:pods/exec`.
-    ResourcePair(Pattern, Pattern),
+    ResourcePair(Box<(Pattern, Pattern)>),
     /// A level between these, both included.
     Levels(Level, Level),
     /// A number in this range.
@@ -70,7 +70,7 @@ pub enum Test {
     /// This truth value.
     Bool(bool),
     /// This kind of object, name and subresource.
-    Object(ObjectTest),
+    Object(Box<ObjectTest>),
     /// A scalar inside a body.
     Json(JsonTest),
 }

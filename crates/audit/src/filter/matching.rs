@@ -7,7 +7,7 @@ use super::ast::{Clause, Expression, JsonTest, NumberRange, Test, Values};
 use super::body::{BodyPath, Scalar};
 use super::fields::{Field, FieldId, FieldType, Tail};
 use super::pattern::Pattern;
-use super::time::parse_duration;
+use super::time::{DurationText, parse_duration};
 use super::values::is_json_number;
 use crate::event::{Level, UserInfo};
 use crate::json::{RawJson, Token, tokens};
@@ -32,6 +32,49 @@ fn holds(field: &Field, values: &Values, candidate: &Candidate<'_>) -> bool {
     }
 }
 
+/// Calls `visit` with each value of a field as text, as facets and tables show it: for a body every scalar the
+/// path leads to, for an object `RESOURCE[.GROUP]/NAME[/SUB]`.
+pub(super) fn each_value(field: &Field, candidate: &Candidate<'_>, visit: &mut dyn FnMut(&str)) {
+    let event = candidate.event;
+    let shown = match field.kind() {
+        FieldType::Int => number(field.info.id, candidate).map(|value| value.to_string()),
+        FieldType::Time => time(field.info.id, candidate).map(|value| value.to_string()),
+        FieldType::Duration => duration(field, candidate).map(|value| DurationText(value).to_string()),
+        FieldType::Bool => Some(truth(field.info.id, candidate).to_string()),
+        FieldType::Object => event.object_ref.as_ref().and_then(|object| {
+            let mut text = object.resource.as_deref()?.to_owned();
+            for (mark, part) in [('.', object.api_group.as_deref()), ('/', event.object_name().as_deref()), ('/', object.subresource.as_deref())] {
+                text.extend(part.into_iter().flat_map(|part| std::iter::once(mark).chain(part.chars())));
+            }
+            Some(text)
+        }),
+        FieldType::Json => {
+            with_body(field, candidate, |path, body| {
+                path.any(body, &mut |scalar| {
+                    match scalar {
+                        Scalar::String(text) | Scalar::Number(text) => visit(text),
+                        Scalar::Bool(value) => visit(if value { "true" } else { "false" }),
+                        Scalar::Null => visit("null"),
+                        Scalar::Nested => {}
+                    }
+                    false
+                })
+            });
+            return;
+        }
+        _ => {
+            texts(field, candidate, &mut |text| {
+                visit(text);
+                false
+            });
+            return;
+        }
+    };
+    if let Some(shown) = shown {
+        visit(&shown);
+    }
+}
+
 /// Whether any value of the field passes; false if it has none.
 fn passes(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
     match field.kind() {
@@ -48,12 +91,7 @@ fn passes(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
             other => *other == Test::Present,
         }),
         FieldType::Bool => {
-            let value = match field.info.id {
-                FieldId::Final => candidate.event.is_final(),
-                FieldId::DryRun => candidate.event.is_dry_run(),
-                _ => candidate.event.is_long_running(),
-            };
-            matches!(test, Test::Present) || *test == Test::Bool(value)
+            *test == Test::Present || *test == Test::Bool(truth(field.info.id, candidate))
         }
         FieldType::Object => object(test, candidate),
         FieldType::Json => json(field, test, candidate),
@@ -64,7 +102,8 @@ fn passes(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
 fn text_passes(test: &Test, text: &str, candidate: &Candidate<'_>) -> bool {
     match test {
         Test::Text(pattern) => pattern.matches(text),
-        Test::ResourcePair(resource, subresource) => {
+        Test::ResourcePair(pair) => {
+            let (resource, subresource) = &**pair;
             let object = candidate.event.object_ref.as_ref();
             resource.matches(text) && object.and_then(|object| object.subresource.as_deref()).is_some_and(|text| subresource.matches(text))
         }
@@ -140,6 +179,14 @@ fn texts(field: &Field, candidate: &Candidate<'_>, visit: &mut dyn FnMut(&str) -
     one.is_some_and(visit)
 }
 
+fn truth(id: FieldId, candidate: &Candidate<'_>) -> bool {
+    match id {
+        FieldId::Final => candidate.event.is_final(),
+        FieldId::DryRun => candidate.event.is_dry_run(),
+        _ => candidate.event.is_long_running(),
+    }
+}
+
 fn number(id: FieldId, candidate: &Candidate<'_>) -> Option<i64> {
     if id == FieldId::Code { candidate.event.code().map(i64::from) } else { i64::try_from(candidate.seq).ok() }
 }
@@ -169,7 +216,12 @@ fn object(test: &Test, candidate: &Candidate<'_>) -> bool {
 }
 
 fn json(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
-    let Tail::Path(path) = &field.tail else { return false };
+    with_body(field, candidate, |path, body| reaches(path, body, test)).unwrap_or(false)
+}
+
+/// Calls `look` with the field's path and the JSON it begins in, if that is there.
+fn with_body<T>(field: &Field, candidate: &Candidate<'_>, look: impl FnOnce(&BodyPath, RawJson<'_>) -> T) -> Option<T> {
+    let Tail::Path(path) = &field.tail else { return None };
     let whole_line = || RawJson::parse(candidate.line).ok();
     let body = match field.info.id {
         FieldId::Request => candidate.event.request_object,
@@ -177,7 +229,7 @@ fn json(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
         FieldId::Details => whole_line().and_then(|line| line.member("responseStatus")?.member("details")),
         _ => whole_line(),
     };
-    body.is_some_and(|body| reaches(path, body, test))
+    body.map(|body| look(path, body))
 }
 
 fn reaches(path: &BodyPath, body: RawJson<'_>, test: &Test) -> bool {

@@ -122,6 +122,13 @@ impl Filter {
         needs(&self.expression)
     }
 
+    /// The event times outside of which nothing matches; both ends included. No bound where the filter gives
+    /// none.
+    pub fn time_bounds(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let (start, end) = time_bounds(&self.expression);
+        (start.map(time::timestamp_at), end.map(|end| time::timestamp_at(end - 1)))
+    }
+
     /// A cheap test of raw lines that never turns away one this filter matches.
     pub fn prefilter(&self) -> Prefilter {
         Prefilter::new(&self.expression)
@@ -132,6 +139,21 @@ impl Filter {
         let mut hints = Vec::new();
         collect_hints(&self.expression, &mut hints);
         hints
+    }
+}
+
+impl fields::Field {
+    /// The field of that name, as it is written in filters: `user`, `annotations.KEY`, `request.PATH`.
+    ///
+    /// # Errors
+    /// What is wrong with the name.
+    pub fn parse(name: &str) -> Result<Self, FilterError> {
+        parse::parse_field(name)
+    }
+
+    /// Calls `visit` with each value the field has in an event, as text.
+    pub fn each_value(&self, candidate: &Candidate<'_>, visit: &mut dyn FnMut(&str)) {
+        matching::each_value(self, candidate, visit);
     }
 }
 
@@ -154,6 +176,24 @@ fn needs(expression: &Expression) -> Needs {
             _ if clause.field.kind() == FieldType::Json => Needs::Bodies,
             _ => Needs::Event,
         },
+    }
+}
+
+/// From the first moment to the one after the last, in nanoseconds.
+fn time_bounds(expression: &Expression) -> (Option<i128>, Option<i128>) {
+    match expression {
+        Expression::And(parts) => parts.iter().map(time_bounds).fold((None, None), |(start, end), (other_start, other_end)| {
+            (start.max(other_start), [end, other_end].into_iter().flatten().min())
+        }),
+        Expression::Or(parts) => parts
+            .iter()
+            .map(time_bounds)
+            .reduce(|(start, end), (other_start, other_end)| {
+                (start.zip(other_start).map(|(a, b)| a.min(b)), end.zip(other_end).map(|(a, b)| a.max(b)))
+            })
+            .unwrap_or_default(),
+        Expression::Clause(Clause { field, values: Values::One(Test::Time(range)) }) if field.info.id == FieldId::Time => (range.start, range.end),
+        _ => (None, None),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::FilterError;
 use super::ast::{Clause, Expression, Values};
+use super::fields::Field;
 use super::lex::{Comma, Cursor, Keyword, Lexeme};
 use super::names::{self, NameSegment};
 use super::pattern::{Case, Extent, Pattern, Piece};
@@ -32,6 +33,17 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Result<Expression> {
     match parser.cursor.peek() {
         None => Ok(expression),
         Some(_) => Err(parser.stray_bracket()),
+    }
+}
+
+/// The field of that name, as it is written in filters.
+pub(super) fn parse_field(text: &str) -> Result<Field> {
+    let mut parser = Parser { cursor: Cursor::new(text), now: Timestamp::default(), n_clauses: 0, opened: Vec::new() };
+    let end = parser.cursor.length();
+    let no_field = |written: &str| names::Unknown::NoSuchField.error(0, end, written, None);
+    match parser.field_segments() {
+        Some(segments) if parser.cursor.at == end => names::resolve(&segments).map_err(|unknown| unknown.error(0, end, text, None)),
+        _ => Err(no_field(text)),
     }
 }
 

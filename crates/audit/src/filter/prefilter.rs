@@ -53,7 +53,7 @@ pub struct Prefilter {
 
 #[derive(Debug)]
 enum Finder {
-    One(memmem::Finder<'static>),
+    One(Box<memmem::Finder<'static>>),
     Any(AhoCorasick),
 }
 
@@ -101,7 +101,7 @@ fn is_plain(character: char) -> bool {
 impl Finder {
     fn new(demand: &Demand) -> Option<Self> {
         if let [Literal { text, case: Case::Exact }] = demand.literals.as_slice() {
-            return Some(Self::One(memmem::Finder::new(text.as_bytes()).into_owned()));
+            return Some(Self::One(Box::new(memmem::Finder::new(text.as_bytes()).into_owned())));
         }
         let any_case = demand.literals.iter().any(|literal| literal.case == Case::Any);
         let texts = demand.literals.iter().map(|literal| literal.text.as_bytes());
@@ -187,7 +187,8 @@ fn test_demands(field: &Field, test: &Test) -> Vec<Demand> {
             vec![Demand { literals: literals.into() }]
         }
         Test::Text(pattern) => pattern_demands(pattern, bounds(field.info.id)),
-        Test::ResourcePair(resource, subresource) => {
+        Test::ResourcePair(pair) => {
+            let (resource, subresource) = &**pair;
             let mut found = pattern_demands(resource, Bounds::String);
             found.extend(pattern_demands(subresource, Bounds::String));
             found

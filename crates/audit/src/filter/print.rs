@@ -102,7 +102,8 @@ fn value(test: &Test, f: &mut Formatter<'_>) -> fmt::Result {
     match test {
         Test::Present => f.write_char('*'),
         Test::Text(pattern) => text(pattern.pieces(), is_plain_in_value, f),
-        Test::ResourcePair(resource, subresource) => {
+        Test::ResourcePair(pair) => {
+            let (resource, subresource) = &**pair;
             let pieces: Vec<Piece> = resource.pieces().iter().copied().chain([Piece::Char('/')]).chain(subresource.pieces().iter().copied()).collect();
             text(&pieces, is_plain_in_value, f)
         }

@@ -214,7 +214,7 @@ fn respell(line: &str, seed: u64) -> String {
                 out.push(character);
             }
             '/' if in_string && chosen => out.push_str("\\/"),
-            other if in_string && chosen && other.is_ascii() && seed % 3 != 0 => out.push_str(&format!("\\u{:04x}", other as u32)),
+            other if in_string && chosen && other.is_ascii() && !seed.is_multiple_of(3) => out.push_str(&format!("\\u{:04x}", other as u32)),
             other => out.push(other),
         }
     }
@@ -259,7 +259,7 @@ fn the_prefilter_turns_away_no_match() {
     let mut index = 0u64;
     each_event(&log, |original| {
         index += 1;
-        if index % 11 != 0 {
+        if !index.is_multiple_of(11) {
             return;
         }
         for seed in [0, index, index * 3] {
@@ -390,4 +390,50 @@ fn the_architectures_example_prints_in_full_names() {
     assert_eq!(filter.to_string(), "verb:(delete or deletecollection) and objectRef.resource:secrets and not user.username:system:*");
     let times = Filter::parse("time >= 2026-11-22T09:53:33 time < today time:2026-11-22T09:52:50..2026-11-22T09:52:55", now()).unwrap();
     assert_eq!(times.to_string(), "stageTimestamp >= 2026-11-22T09:53:33Z and stageTimestamp < 2026-11-22 and stageTimestamp:2026-11-22T09:52:50Z..2026-11-22T09:52:55Z");
+}
+
+#[test]
+fn time_bounds_of_the_whole_filter() {
+    let bounds = |text: &str| Filter::parse(text, now()).unwrap().time_bounds();
+    let at = |text: &str| Timestamp::parse_rfc3339(text);
+    assert_eq!(bounds("verb:get time:2026-11-22T09:53 time >= 2026-11-22T09:53:30"), (at("2026-11-22T09:53:30Z"), at("2026-11-22T09:53:59.999999999Z")));
+    assert_eq!(bounds("time:2026-11-22T09:53 or time:2026-11-22T09:55"), (at("2026-11-22T09:53:00Z"), at("2026-11-22T09:55:59.999999999Z")));
+    for text in ["not time:today", "time:today or verb:get", "received:today", "time:(not today)", ""] {
+        assert_eq!(bounds(text), (None, None), "{text}");
+    }
+}
+
+#[test]
+fn fields_by_name_give_their_values() {
+    let line = r#"{"auditID":"a","stage":"ResponseComplete","stageTimestamp":"2026-11-22T09:53:33.059705Z","requestReceivedTimestamp":"2026-11-22T09:53:33.000000Z","verb":"create","user":{"username":"bob","groups":["x","y"]},"objectRef":{"resource":"deployments","apiGroup":"apps","name":"web"},"requestObject":{"l":[{"n":1},{"n":"b"},{"n":true}]},"responseStatus":{"metadata":{},"code":201}}"#;
+    for (name, values) in [
+        ("user", "bob"), ("GROUPS", "x,y"), ("code", "201"), ("object", "deployments.apps/web"), ("request.l.n", "1,b,true"), ("latency", "59.705ms"), ("outcome", "allowed"),
+        ("final", "true"), ("as", ""), ("annotations.a.b", ""), ("cluster", "lab"), ("time", "2026-11-22T09:53:33.059705Z"),
+    ] {
+        let field = fields::Field::parse(name).unwrap();
+        let mut found = Vec::new();
+        each_event(line, |candidate| field.each_value(candidate, &mut |value| found.push(value.to_owned())));
+        assert_eq!(found.join(","), values, "{name}");
+    }
+    for name in ["usr", "user ", "annotations", "", "user:bob", "latency.x"] {
+        assert_eq!(fields::Field::parse(name).unwrap_err().column, 1, "{name}");
+    }
+}
+
+#[test]
+fn the_page_lists_every_field_and_value() {
+    let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/filter.md")).unwrap();
+    for name in fields::names() {
+        assert!(page.contains(&format!("`{name}")), "docs/filter.md lacks {name}");
+    }
+    for info in fields::FIELDS {
+        for value in info.kind.values() {
+            assert!(page.contains(value), "docs/filter.md lacks {value}");
+        }
+    }
+    let examples: Vec<&str> = page.split("```filter\n").skip(1).filter_map(|block| block.split("```").next()).flat_map(str::lines).collect();
+    assert!(examples.len() > 20);
+    for example in examples {
+        assert!(Filter::parse(example, now()).is_ok(), "docs/filter.md: {example}");
+    }
 }

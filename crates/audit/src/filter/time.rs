@@ -14,6 +14,12 @@ pub fn nanoseconds_of(time: Timestamp) -> i128 {
     i128::from(time.seconds()) * SECOND + i128::from(time.nanoseconds())
 }
 
+/// The moment so many nanoseconds from the epoch, held inside the years 0 to 9999.
+pub fn timestamp_at(nanoseconds: i128) -> Timestamp {
+    let at = hold(nanoseconds);
+    Timestamp::new(at.div_euclid(SECOND) as i64, at.rem_euclid(SECOND) as u32).unwrap_or_default()
+}
+
 /// Moments from `start` on and before `end`, in nanoseconds since the epoch; `None` is no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
@@ -140,8 +146,7 @@ pub fn time_text(start: i128, end: i128) -> Option<String> {
 
 /// `YYYY-MM-DDTHH:MM:SS.fffffffffZ`.
 fn moment_text(at: i128) -> String {
-    let at = hold(at);
-    let time = Timestamp::new(at.div_euclid(SECOND) as i64, at.rem_euclid(SECOND) as u32).unwrap_or_default();
+    let time = timestamp_at(at);
     format!("{}{:09}Z", &time.micro_text().as_str()[..20], time.nanoseconds())
 }
 

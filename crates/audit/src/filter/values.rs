@@ -304,7 +304,7 @@ impl Reader<'_> {
     }
 
     fn object(&self, value: &Lexeme, pieces: &[Piece]) -> Result<Test> {
-        ObjectTest::new(pieces).map(Test::Object).ok_or_else(|| {
+        ObjectTest::new(pieces).map(|object| Test::Object(Box::new(object))).ok_or_else(|| {
             let help = "examples: deploy/web, pods/web-1/exec, secrets/*, certificates.cert-manager.io/shop; the namespace goes in `ns:`";
             self.error(value, "bad-object", format!("`{}` is not KIND/NAME", value.text()), help)
         })
@@ -343,7 +343,7 @@ fn level_test(min: Level, max: Level) -> Test {
 fn resource_test(pieces: &[Piece]) -> Test {
     let pattern = |pieces: &[Piece]| Pattern::new(pieces.iter().copied(), Case::Exact, Extent::Whole);
     match pieces.iter().position(|piece| *piece == Piece::Char('/')) {
-        Some(at) => Test::ResourcePair(pattern(&pieces[..at]), pattern(&pieces[at + 1..])),
+        Some(at) => Test::ResourcePair(Box::new((pattern(&pieces[..at]), pattern(&pieces[at + 1..])))),
         None => Test::Text(pattern(pieces)),
     }
 }
