@@ -1,5 +1,7 @@
 //! The scan against the definition: every event of the journal asked one by one.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
