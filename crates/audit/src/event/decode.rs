@@ -78,13 +78,23 @@ impl<'a> Event<'a> {
     /// # Errors
     /// As [`Event::decode`].
     pub fn decode_noting(text: &'a str) -> Result<Decoded<'a>> {
+        Self::decode_item(text, "")
+    }
+
+    /// [`Event::decode_noting`] for an item of an EventList, which has the list's `apiVersion` where it
+    /// names none itself.
+    ///
+    /// # Errors
+    /// As [`Event::decode`].
+    pub fn decode_item(text: &'a str, list_version: &'a str) -> Result<Decoded<'a>> {
         let mut decoder = Decoder { text, scanner: Scanner::new(text.as_bytes()) };
         let mut event = Event::default();
         decoder.event(&mut event)?;
         decoder.scanner.expect_end()?;
-        check_kind(&event)?;
-        if matches!(event.api_version.as_deref(), Some("audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1")) {
-            from_removed_version(&mut event);
+        let version = event.api_version.clone().filter(|version| !version.is_empty()).unwrap_or(Cow::Borrowed(list_version));
+        check_kind(event.kind.as_deref(), &version)?;
+        if let "audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1" = &*version {
+            from_removed_version(&mut event, &version);
         }
         Ok(Decoded { event, spaced: decoder.scanner.spaced })
     }
@@ -103,28 +113,25 @@ impl<'a> Event<'a> {
     }
 }
 
-fn check_kind(event: &Event<'_>) -> Result<()> {
+fn check_kind(kind: Option<&str>, version: &str) -> Result<()> {
     let refuse = |kind| Err(DecodeError { at: 0, field: None, kind });
-    match event.kind.as_deref() {
-        None | Some("" | "Event") => {}
-        Some(other) => return refuse(DecodeErrorKind::OtherKind(other.to_owned())),
-    }
-    match event.api_version.as_deref() {
-        None | Some("" | "audit.k8s.io/v1" | "audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1") => Ok(()),
-        Some(other) => refuse(DecodeErrorKind::OtherVersion(other.to_owned())),
+    match (kind, version) {
+        (Some(other), _) if !matches!(other, "" | "Event") => refuse(DecodeErrorKind::OtherKind(other.to_owned())),
+        (_, "" | "audit.k8s.io/v1" | "audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1") => Ok(()),
+        (_, other) => refuse(DecodeErrorKind::OtherVersion(other.to_owned())),
     }
 }
 
 /// v1alpha1 and v1beta1 had `timestamp` and `metadata.creationTimestamp` at second precision, used where the
 /// micro times are missing; v1alpha1 had group and version in one field (`pkg/apis/audit/v1alpha1/conversion.go`).
-fn from_removed_version(event: &mut Event<'_>) {
+fn from_removed_version(event: &mut Event<'_>, version: &str) {
     let unknown = |name: &str| event.unknown.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value);
     let read = |value: Option<RawJson<'_>>| Timestamp::parse_rfc3339(value?.as_string()?.as_ref());
     let received = read(unknown("timestamp"));
     let created = read(unknown("metadata").and_then(|metadata| metadata.member("creationTimestamp")));
     event.request_received_timestamp = event.request_received_timestamp.or(received);
     event.stage_timestamp = event.stage_timestamp.or(created);
-    if event.api_version.as_deref() != Some("audit.k8s.io/v1alpha1") {
+    if version != "audit.k8s.io/v1alpha1" {
         return;
     }
     if let Some(object) = &mut event.object_ref
