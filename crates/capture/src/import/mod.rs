@@ -18,6 +18,7 @@ mod summary;
 mod tests;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -88,14 +89,14 @@ pub async fn import<D: Delivery>(
         }
     };
     let mut n_events = 0;
-    let mut in_flight = FuturesOrdered::new();
+    let mut in_flight: FuturesOrdered<DeliveringFile> = FuturesOrdered::new();
     let mut open = true;
     while open || !in_flight.is_empty() {
         tokio::select! {
             Some((file, outcome)) = in_flight.next(), if !in_flight.is_empty() => match outcome {
                 Ok(delivered) => {
-                    let sum: &mut Delivered = &mut summary.files[file].delivered;
-                    sum.add(delivered);
+                    let file: &mut FileSummary = &mut summary.files[file];
+                    file.delivered.add(delivered);
                     n_events += delivered.stored + delivered.duplicates + delivered.quarantined;
                     progress(Progress { n_read: n_read.load(Ordering::Relaxed), n_total, n_events });
                 }
@@ -113,7 +114,7 @@ pub async fn import<D: Delivery>(
                 Some(InOrder::Chunk(file, prepared)) => match prepared.await {
                     Ok((chunk, load)) => {
                         let delivering = deliver(Arc::clone(&delivery), chunk, load);
-                        in_flight.push_back(async move { (file, delivering.await) });
+                        in_flight.push_back(Box::pin(async move { (file, delivering.await) }));
                     }
                     Err(_) => {
                         summary.failure.get_or_insert_with(|| "a parsing thread ended early".to_owned());
@@ -128,7 +129,7 @@ pub async fn import<D: Delivery>(
 }
 
 /// Begins to deliver at once, so that the order of calls is the order of chunks; asks again while it is busy.
-fn deliver<D: Delivery>(delivery: Arc<D>, chunk: Chunk, load: D::Load) -> impl Future<Output = Result<Delivered, DeliverError>> {
+fn deliver<D: Delivery>(delivery: Arc<D>, chunk: Chunk, load: D::Load) -> impl Future<Output = Result<Delivered, DeliverError>> + Send {
     let mut delivering = delivery.deliver(load);
     async move {
         let began = Instant::now();
@@ -145,6 +146,7 @@ fn deliver<D: Delivery>(delivery: Arc<D>, chunk: Chunk, load: D::Load) -> impl F
     }
 }
 
+type DeliveringFile = Pin<Box<dyn Future<Output = (usize, Result<Delivered, DeliverError>)> + Send>>;
 type Order<Load> = async_mpsc::Receiver<InOrder<Load>>;
 
 fn spawn_threads<D: Delivery>(
