@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use decklog_audit::Timestamp;
 
@@ -195,10 +195,10 @@ impl Follower {
                 continue;
             }
             let size = file.metadata()?.len();
-            let mut open = Open::new(member.clone(), path, file, now)?;
+            let mut open = Open::new(member.clone(), &path, file, now)?;
             if at_position && !open.skip_to(position)? {
                 self.losses.push_back(format!("{} has {size} bytes, {} were read before: it was cut short", open.path, position.offset));
-                open = Open::new(open.member, PathBuf::from(&open.path), File::open(&open.path)?, now)?;
+                open = Open::new(open.member, &path, File::open(&path)?, now)?;
             }
             if matches!(next, Next::Lost(_)) {
                 self.losses.push_back(format!("the file that was read up to byte {} is gone: reading on with {}", position.offset, open.path));
@@ -219,13 +219,13 @@ fn metadata(family: &Family, member: &Member) -> io::Result<Option<Metadata>> {
 
 impl Open {
     /// `member` was the log, or a backup, at `now`.
-    fn new(member: Member, path: PathBuf, file: File, now: Timestamp) -> io::Result<Self> {
+    fn new(member: Member, path: &Path, file: File, now: Timestamp) -> io::Result<Self> {
         let since = match &member {
             Member::Live => backup_time(now),
             Member::Backup { time, .. } => time.clone(),
         };
         let identity = Identity::of(&file.metadata()?);
-        let content = if is_packed(&path) { Content::Packed(unpack(&path, file)?) } else { Content::Plain(file) };
+        let content = if is_packed(path) { Content::Packed(unpack(path, file)?) } else { Content::Plain(file) };
         Ok(Self {
             member,
             path: path.display().to_string(),

@@ -174,7 +174,7 @@ impl Tail {
             if let Some(position) = Position::from_bytes(&bytes) {
                 return Some(position);
             }
-            self.tell_loss(format!("the position of {} cannot be read: the log is read from its beginning", self.config.path.display()));
+            self.tell_loss(&format!("the position of {} cannot be read: the log is read from its beginning", self.config.path.display()));
         }
         let position = Position::begin(now());
         let batch = self.batch(&position);
@@ -269,11 +269,11 @@ impl Tail {
 
     fn tell_losses(&self, follower: &mut Follower) {
         while let Some(loss) = follower.losses.pop_front() {
-            self.tell_loss(loss);
+            self.tell_loss(&loss);
         }
     }
 
-    fn tell_loss(&self, loss: String) {
+    fn tell_loss(&self, loss: &str) {
         tracing::warn!(source = &*self.config.source, loss, "events may be lost");
         self.metrics.suspected_loss();
         self.status.change(|status| status.n_suspected_losses += 1);

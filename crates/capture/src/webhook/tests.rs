@@ -22,6 +22,7 @@ use crate::testing::{self, MemoryJournal, MemoryQuarantine, Mood, item, line, li
 
 struct Bench {
     router: Router,
+    receiver: Receiver,
     recorder: Recorder,
     journal: MemoryJournal,
     quarantine: MemoryQuarantine,
@@ -33,8 +34,9 @@ fn identity() -> Identity {
 
 fn bench_with(identity: Identity, config: ReceiverConfig, max_event_bytes: usize) -> Bench {
     let (recorder, journal, quarantine) = testing::recorder(max_event_bytes);
-    let router = routes(Receiver::new(recorder.clone(), config)).layer(Extension(identity));
-    Bench { router, recorder, journal, quarantine }
+    let receiver = Receiver::new(recorder.clone(), config);
+    let router = routes(receiver.clone()).layer(Extension(identity));
+    Bench { router, receiver, recorder, journal, quarantine }
 }
 
 fn bench() -> Bench {
@@ -108,6 +110,9 @@ async fn a_list_becomes_the_lines_of_the_log() {
     let inner = bench.journal.0.lock().unwrap();
     let origin = &inner.origins[0];
     assert_eq!((&*origin.cluster, &*origin.source, &*origin.sender), ("default", "prod", "127.0.0.1:4711"));
+    let status = &bench.receiver.statuses()["prod"];
+    assert_eq!((status.n_taken, status.n_refused, &status.error), (2, 0, &None));
+    assert_eq!(status.last_event.unwrap().to_string(), "2026-11-22T09:54:00.000002Z");
 }
 
 #[tokio::test]
