@@ -23,6 +23,7 @@ pub mod filter;
 pub mod journal;
 pub mod quarantine;
 pub mod search;
+pub mod timespec;
 pub mod access;
 
 pub use event::{Event, Level, Stage};
