@@ -1,6 +1,6 @@
 //! A server on a loopback socket with a journal and a search made of a vector, and a client to ask it.
 
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, unreachable_pub)] // each test file uses its part
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
