@@ -155,12 +155,7 @@ fn wait_for_lines(server: &Server, count: usize) {
 
 fn assert_same(what: &str, got: &[Vec<u8>], expected: &[Vec<u8>]) {
     if let Some(at) = got.iter().zip(expected).position(|(got, expected)| got != expected) {
-        panic!(
-            "{what}: line {at} of {} is\n{}\nnot\n{}",
-            expected.len(),
-            String::from_utf8_lossy(&got[at]),
-            String::from_utf8_lossy(&expected[at])
-        );
+        panic!("{what}: line {at} of {} is\n{}\nnot\n{}", expected.len(), String::from_utf8_lossy(&got[at]), String::from_utf8_lossy(&expected[at]));
     }
     assert_eq!(got.len(), expected.len(), "{what}");
 }

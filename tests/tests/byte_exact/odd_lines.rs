@@ -15,7 +15,10 @@ const fn same(name: &'static str, piece: &'static str) -> Odd {
 }
 
 pub(crate) const LINES: &[Odd] = &[
-    same("numbers-spelled-oddly", r#","responseObject":{"a":1.0,"b":1e3,"c":1E+3,"d":-0,"e":0.10,"f":100000000000000000000000000000001,"g":1e-400,"h":9007199254740993}"#),
+    same(
+        "numbers-spelled-oddly",
+        r#","responseObject":{"a":1.0,"b":1e3,"c":1E+3,"d":-0,"e":0.10,"f":100000000000000000000000000000001,"g":1e-400,"h":9007199254740993}"#,
+    ),
     same("code-with-exponent-in-a-body", r#","requestObject":{"status":{"code":2e2}}"#),
     same("duplicate-keys-in-a-body", r#","requestObject":{"a":1,"a":2,"b":{"c":1,"c":{"c":3}}}"#),
     same("duplicate-unknown-keys", r#","future":1,"future":{"x":2}"#),
@@ -23,7 +26,10 @@ pub(crate) const LINES: &[Odd] = &[
     same("escapes-in-many-spellings", r#","requestObject":{"s":"\/ / \u002f \u0041 A \b\f\n\r\t \u0008 \u2028 \u003c < \" \\ \u0000"}"#),
     same("escaped-keys", r#","requestObject":{"\u0061":1,"a":2,"":3,"\ud83d\ude00":4}"#),
     same("unicode-as-it-is", ",\"requestObject\":{\"é\":\"e\u{301} 日本 \u{1F600} \u{2028}\u{202e}\u{feff}\"}"),
-    same("unknown-fields-everywhere", r#","authenticationMetadata":{"impersonationConstraint":"impersonate:user-info"},"newThing":[null,true,{"deep":[]}],"objectRef":{"resource":"pods","shard":7}"#),
+    same(
+        "unknown-fields-everywhere",
+        r#","authenticationMetadata":{"impersonationConstraint":"impersonate:user-info"},"newThing":[null,true,{"deep":[]}],"objectRef":{"resource":"pods","shard":7}"#,
+    ),
     same("annotations-in-any-order", r#","annotations":{"z":"1","a":"2","m":""}"#),
     same("empty-values", r#","sourceIPs":[],"annotations":{},"userAgent":"","impersonatedUser":{},"responseStatus":{"metadata":{}}"#),
     same("nulls", r#","objectRef":null,"annotations":null,"requestObject":null,"responseObject":null"#),

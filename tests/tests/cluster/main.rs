@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use decklog_tests::binary::{Server, ServeCommand, free_port, text};
+use decklog_tests::binary::{ServeCommand, Server, free_port, text};
 use decklog_tests::lab::{Cluster, ClusterConfig};
 use decklog_tests::{short_or_soak, shown, wait};
 
@@ -49,5 +49,9 @@ fn webhook_and_tail_together_are_the_log(policy: &str) {
     let n_duplicates = server.metric("decklog_journal_duplicate_events_total");
     assert!(n_duplicates > 0.0, "webhook and tail should have brought the same events");
     assert!(server.stop().success());
-    shown(&format!("{policy}: {} lines logged, {n_received} events received by two ways, {n_duplicates} of them again, {} stored, byte for byte the log", logged.len(), stored.len()));
+    shown(&format!(
+        "{policy}: {} lines logged, {n_received} events received by two ways, {n_duplicates} of them again, {} stored, byte for byte the log",
+        logged.len(),
+        stored.len()
+    ));
 }

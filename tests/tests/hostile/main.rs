@@ -26,7 +26,13 @@ fn a_list_of_720_mb_with_one_bad_item() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"), &["--redact", "off"]);
     let filler = "the same twenty kilobytes of a body ".repeat(560);
-    let item = |number: u64| logs::made_event(number).replacen("\"requestReceivedTimestamp\"", &format!("\"requestObject\":{{\"n\":{number},\"s\":\"{filler}\"}},\"requestReceivedTimestamp\""), 1);
+    let item = |number: u64| {
+        logs::made_event(number).replacen(
+            "\"requestReceivedTimestamp\"",
+            &format!("\"requestObject\":{{\"n\":{number},\"s\":\"{filler}\"}},\"requestReceivedTimestamp\""),
+            1,
+        )
+    };
     let bad = "{\"level\":\"Metadata\",\"auditID\":7}";
     let head = "{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"metadata\":{},\"items\":[";
     let item_size = item(0).len() as u64 + 1;
@@ -156,9 +162,10 @@ fn a_gzip_bomb_is_bounded() {
     // The same bytes as a webhook body: kube-apiserver never compresses, so any refusal will do.
     let server = Server::start(&folder.path().join("served"), &["--redact", "off"]);
     let body = std::fs::read(&bomb).unwrap();
-    let answer = Connection::open(server.port, PATIENCE).unwrap().post_streamed("/ingest/webhook/lab", &[("Content-Encoding", "gzip")], body.len() as u64, |stream| {
-        stream.write_all(&body)
-    });
+    let answer =
+        Connection::open(server.port, PATIENCE)
+            .unwrap()
+            .post_streamed("/ingest/webhook/lab", &[("Content-Encoding", "gzip")], body.len() as u64, |stream| stream.write_all(&body));
     assert!(answer.as_ref().map_or(true, |answer| (400..500).contains(&answer.status)), "{answer:?}");
     assert!(peak_memory(server.pid()) <= MEMORY);
     assert_eq!(http::get(server.port, "/readyz").unwrap().status, 200);
@@ -192,7 +199,13 @@ fn slow_senders_keep_nobody_waiting() {
     let mut slow: Vec<TcpStream> = (0..N_SLOW)
         .map(|_| {
             let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-            write!(stream, "POST /ingest/webhook/lab HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", server.port, body.len()).unwrap();
+            write!(
+                stream,
+                "POST /ingest/webhook/lab HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                server.port,
+                body.len()
+            )
+            .unwrap();
             stream
         })
         .collect();
@@ -202,7 +215,8 @@ fn slow_senders_keep_nobody_waiting() {
             stream.write_all(piece).unwrap();
         }
         let started = Instant::now();
-        let answer = Connection::open(server.port, PATIENCE).unwrap().post("/ingest/webhook/lab", &logs::event_list(&[logs::made_event(100 + round as u64)])).unwrap();
+        let answer =
+            Connection::open(server.port, PATIENCE).unwrap().post("/ingest/webhook/lab", &logs::event_list(&[logs::made_event(100 + round as u64)])).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
         slowest = slowest.max(started.elapsed());
     }

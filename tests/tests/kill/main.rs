@@ -44,7 +44,14 @@ fn every_acknowledged_event_is_there_exactly_once() {
 
     let (fates, n_tailed, server) = std::thread::scope(|scope| {
         let mut server = Server::start_on(&serve);
-        let senders: Vec<_> = (0..N_SENDERS).map(|sender| scope.spawn({ let (n_acknowledged, done) = (&n_acknowledged, &done); move || send_until(sender, port, n_acknowledged, done) })).collect();
+        let senders: Vec<_> = (0..N_SENDERS)
+            .map(|sender| {
+                scope.spawn({
+                    let (n_acknowledged, done) = (&n_acknowledged, &done);
+                    move || send_until(sender, port, n_acknowledged, done)
+                })
+            })
+            .collect();
         let writer = scope.spawn(|| write_until(&tailed, &done));
         for _ in 0..n_kills {
             let target = n_acknowledged.load(Ordering::Relaxed) + 1 + random.below(8);

@@ -93,7 +93,12 @@ fn no_secret_value_is_anywhere_after_a_whole_run() {
     let found = haystack.holding(&secrets);
     let listed: Vec<String> = found.iter().take(10).map(|(secret, places)| format!("{secret:?} in {}", places.join(", "))).collect();
     assert!(found.is_empty(), "{} of {} secret values are still there:\n{}", found.len(), secrets.len(), listed.join("\n"));
-    shown(&format!("{} secret values of the raw logs, {} broken items with them: none in {} MB of files, answers and logs", secrets.len(), broken.len(), haystack.n_bytes() / 1_000_000));
+    shown(&format!(
+        "{} secret values of the raw logs, {} broken items with them: none in {} MB of files, answers and logs",
+        secrets.len(),
+        broken.len(),
+        haystack.n_bytes() / 1_000_000
+    ));
 }
 
 /// A line that is no event any more: its stage gone, and cut off in the middle of its last body.
