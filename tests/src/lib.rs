@@ -3,9 +3,10 @@
 //!
 //! The suites are in `tests/tests`, one file each, and know decklog from outside only: its commands, its HTTP
 //! interface and its files. They are run by `scripts/suites` (`make test`); with `DECKLOG_SOAK` set they run
-//! their long forms.
+//! their long forms. [`conformance`] stands apart: it plays the vectors of the real kube-apiserver.
 
 pub mod binary;
+pub mod conformance;
 pub mod http;
 pub mod lab;
 pub mod logs;

@@ -25,6 +25,9 @@ pub mod quarantine;
 pub mod search;
 pub mod access;
 
+#[cfg(test)]
+mod recorded;
+
 pub use event::{Event, Level, Stage};
 pub use filter::Filter;
 pub use time::Timestamp;
