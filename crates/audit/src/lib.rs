@@ -23,6 +23,7 @@ pub mod filter;
 pub mod journal;
 pub mod quarantine;
 pub mod search;
+pub mod timespec;
 pub mod access;
 
 #[cfg(test)]
