@@ -425,7 +425,7 @@ pub(crate) fn unescape(content: &str, escaped: bool) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-fn one_escape(bytes: &[u8]) -> (char, usize) {
+pub(crate) fn one_escape(bytes: &[u8]) -> (char, usize) {
     let unit = |at: usize| -> Option<u32> {
         if bytes.get(at..at + 2)? != b"\\u" {
             return None;
