@@ -40,6 +40,7 @@ fmt: ## writes the format that `make lint` asks for
 bench: build ## ratios to peers and limits, measured in one run; writes docs/measured
 	@scripts/bench
 
-conformance: ## every vector file in VECTORS=DIR
+conformance: ## every vector file in VECTORS=DIR (or those in FILES="a.jsonl b.jsonl")
 	@test -n "$(VECTORS)" || { echo "make conformance VECTORS=DIR"; exit 2; }
-	@cargo run --workspace --quiet --locked --bin conformance -- "$(VECTORS)"
+	@cargo build --workspace --quiet --locked --bins
+	@$(CARGO_TARGET_DIR)/debug/conformance "$(VECTORS)" $(FILES)
