@@ -22,6 +22,8 @@ mod waiting;
 pub(crate) mod recovery;
 mod cursor;
 mod reader;
+#[cfg(test)]
+mod power_cuts;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -139,7 +141,7 @@ impl LocalJournal {
     fn without_thread(data_dir: &Path, config: JournalConfig, environment: Environment) -> Result<(Self, Writer), OpenError> {
         let Environment { files, clock, metrics } = environment;
         let places = Places::new(data_dir);
-        make_directories(&*files, &places.cursors, data_dir)?;
+        make_directories(&*files, &places.journal, Some(&places.cursors), data_dir)?;
         let lock = take_lock(&*files, &*clock, &data_dir.join("lock"), data_dir)?;
         let recovered = recover(&*files, &places, &config, clock.now())?;
         for damage in &recovered.log.damage {
