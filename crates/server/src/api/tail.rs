@@ -182,12 +182,9 @@ impl Tail {
             if self.position < end {
                 continue;
             }
-            let last_seen = self.position.saturating_sub(1);
-            let grown = self.shared.parts.journal.wait_beyond(last_seen, patience);
+            let grown = self.shared.parts.journal.wait_beyond(self.position, patience);
             tokio::select! {
-                // `wait_beyond(seq)` ends when the next number is above `seq`; an empty journal's is 0.
-                _ = grown, if self.position > 0 => {}
-                () = tokio::time::sleep(patience.min(EMPTY_JOURNAL_LOOK)), if self.position == 0 => {}
+                _ = grown => {}
                 () = tokio::time::sleep_until(keep_alive_at) => {}
                 _ = self.stopping.wait_for(|stopping| *stopping) => {}
             }
@@ -259,6 +256,3 @@ impl Tail {
         format!("event: error\ndata: {{\"detail\":{detail}}}\n\n").into()
     }
 }
-
-/// How often an empty journal is looked at for its first record.
-const EMPTY_JOURNAL_LOOK: Duration = Duration::from_millis(250);
