@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test suite: what fails here fails the test")]
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ const MIB: u64 = 1 << 20;
 const MEMORY: u64 = 512 * MIB;
 /// From the last byte of a body to the answer: kube-apiserver gives up after 30 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a sender that says nothing more may keep its connection.
+const LET_GO_WITHIN: Duration = Duration::from_secs(45);
 
 #[test]
 fn a_list_of_720_mb_with_one_bad_item() {
@@ -221,6 +223,12 @@ fn slow_senders_keep_nobody_waiting() {
         slowest = slowest.max(started.elapsed());
     }
     assert!(slowest < Duration::from_secs(2), "others waited {slowest:?}");
+    // A sender that stops altogether is let go: a 408, or the connection ends.
+    let mut stopped = slow.pop().unwrap();
+    stopped.set_read_timeout(Some(LET_GO_WITHIN)).unwrap();
+    let mut answer = Vec::new();
+    stopped.read_to_end(&mut answer).unwrap_or_else(|error| panic!("a sender that stopped is still waited for: {error}"));
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     drop(slow);
     assert_eq!(server.stored_lines().len(), 20);
     shown(&format!("beside {N_SLOW} senders that never finish, others wait {} ms at most", slowest.as_millis()));
