@@ -190,6 +190,32 @@ async fn invalid_utf8_and_huge_numbers_and_deep_nesting() {
 }
 
 #[tokio::test]
+async fn credentials_are_hidden_in_the_quarantine_too() {
+    let (mut recorder, journal, quarantine) = testing::recorder(2000);
+    let key = decklog_audit::redact::RedactionKey::generate([7; 32]);
+    let redactor = Some(Arc::new(decklog_audit::redact::Redactor::new(key)));
+    recorder.intake = Arc::new(decklog_audit::intake::Intake { redactor, max_event_bytes: 2000 });
+    let router = routes(Receiver::new(recorder, ReceiverConfig::default())).layer(Extension(identity()));
+    let secret = "hunter2-hunter2-hunter2";
+    let with_secret = |number: u64| {
+        let member = format!(r#""verb":"create","requestObject":{{"kind":"Secret","apiVersion":"v1","stringData":{{"password":"{secret}"}}}}"#);
+        item(number).replace(r#""verb":"list""#, &member)
+    };
+    let broken = with_secret(2).replace("\"user\":", "\"user\" oops");
+    let large = with_secret(3).replace("bob", &"b".repeat(3000));
+    let body = list(&[with_secret(1), broken, large]);
+    let send = |body: String| router.clone().oneshot(Request::post("/ingest/webhook/prod").body(Body::from(body)).unwrap());
+    check_taken(&answer(send(body).await.unwrap()).await, 1, 0, 2);
+    let whole = format!("no list: {{\"kind\":\"Secret\",\"data\":{{\"password\":\"{secret}\"}}}}");
+    check_problem(&answer(send(whole).await.unwrap()).await, 400, "bad-body");
+    let kept = quarantine.0.lock().unwrap();
+    assert_eq!((kept.len(), journal.lines().len()), (3, 1));
+    for text in kept.iter().map(|item| String::from_utf8_lossy(&item.bytes).into_owned()).chain(journal.lines()) {
+        assert!(!text.contains(secret) && text.contains("redacted:"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn too_large_items_are_quarantined_and_passed() {
     let bench = bench_with(identity(), ReceiverConfig::default(), 10_000);
     let large = item(1).replace("bob", &"b".repeat(20_000));
