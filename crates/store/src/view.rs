@@ -50,6 +50,11 @@ impl BlockRef {
     pub fn end_seq(&self) -> u64 {
         self.first_seq + u64::from(self.n_records)
     }
+
+    /// Where it lies: the segment's file name and the offset in it.
+    pub fn place(&self) -> (String, u64) {
+        (segment_name(self.segment), self.offset)
+    }
 }
 
 /// What reading a block gives.

@@ -1,4 +1,5 @@
 //! The journal on real files, as its users see it.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::path::Path;
 use std::time::Duration;

@@ -135,7 +135,7 @@ impl Random {
     }
 
     /// The next 64 bits (splitmix64, Vigna 2015).
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut value = self.0;
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -145,7 +145,7 @@ impl Random {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.number() % bound.max(1)
     }
 
     /// Heads, once in `n`.
@@ -450,8 +450,8 @@ impl Files for MemoryFiles {
         state.random += 1;
         let mut random = Random::new(state.random);
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&random.next().to_le_bytes());
-        bytes[8..].copy_from_slice(&random.next().to_le_bytes());
+        bytes[..8].copy_from_slice(&random.number().to_le_bytes());
+        bytes[8..].copy_from_slice(&random.number().to_le_bytes());
         Ok(bytes)
     }
 }

@@ -24,6 +24,8 @@ mod cursor;
 mod reader;
 #[cfg(test)]
 mod power_cuts;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use decklog_audit::journal::{AppendError, Appended};
 
 use super::reserve::Reserve;
 use super::retention;
-use super::segment_writer::{Placed, SegmentWriter};
+use super::segment_writer::{Placed, Positions, SegmentWriter};
 use super::shared::{Health, Item, Pending, PendingBody, SegmentInfo, Shared, Submission};
 
 pub(crate) struct Writer {
@@ -122,7 +122,7 @@ impl Writer {
 
     fn write(&mut self, group: &mut [Pending]) -> io::Result<Placed> {
         let started = self.shared.clock.uptime();
-        let positions = self.shared.log().positions.clone();
+        let positions = Arc::clone(&self.shared.log().positions);
         let mut blocks: Vec<_> = group.iter_mut().map(|pending| &mut pending.block).collect();
         let placed = self.segments.write(&mut blocks, &positions, self.shared.clock.now())?;
         self.shared.metrics.group_committed(self.shared.clock.uptime().saturating_sub(started));
@@ -135,7 +135,7 @@ impl Writer {
         {
             let mut log = self.shared.log();
             for position in group.iter().filter_map(|pending| pending.position.as_ref()) {
-                log.positions.insert(Arc::clone(&position.name), position.bytes.clone());
+                Arc::make_mut(&mut log.positions).insert(Arc::clone(&position.name), position.bytes.clone());
             }
         }
         let mut parked = self.shared.confirm(group.iter().flat_map(|pending| pending.block.ids()), now);
@@ -156,7 +156,7 @@ impl Writer {
             Err(error) => error,
             Ok(()) => {
                 let body = &pending.body;
-                let mut positions = self.shared.log().positions.clone();
+                let mut positions = Positions::clone(&self.shared.log().positions);
                 positions.extend(body.positions().iter().map(|(name, bytes)| (Arc::clone(name), bytes.clone())));
                 let part = body.part();
                 let now = self.shared.clock.now();
@@ -172,7 +172,7 @@ impl Writer {
     fn acknowledge_body(&mut self, PendingBody { mut body, answer }: PendingBody, placed: Placed, now: Timestamp) {
         body.set_adopted();
         self.add_segment(placed, now);
-        self.shared.log().positions.extend(body.positions().iter().map(|(name, bytes)| (Arc::clone(name), bytes.clone())));
+        Arc::make_mut(&mut self.shared.log().positions).extend(body.positions().iter().map(|(name, bytes)| (Arc::clone(name), bytes.clone())));
         let mut parked = self.shared.confirm(body.identities().iter().filter_map(|identity| identity.id), now);
         self.shared.set_next_seq(self.segments.next_seq());
         for (source, n_events) in body.n_events() {
@@ -225,7 +225,8 @@ impl Writer {
     fn try_again(&mut self) {
         self.retry_at = Some(self.shared.clock.uptime() + self.shared.config.retry_after);
         self.retain(retention::Pressure::DiskFull);
-        let result = self.reserve.take().and_then(|()| self.segments.write(&mut [], &self.shared.log().positions.clone(), self.shared.clock.now()));
+        let positions = Arc::clone(&self.shared.log().positions);
+        let result = self.reserve.take().and_then(|()| self.segments.write(&mut [], &positions, self.shared.clock.now()));
         match result {
             Ok(placed) => {
                 self.retry_at = None;
