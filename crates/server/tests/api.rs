@@ -1,5 +1,7 @@
 //! Every route, asked over a loopback socket.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 mod common;
 
 use std::sync::atomic::Ordering;
