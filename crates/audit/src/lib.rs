@@ -26,6 +26,9 @@ pub mod search;
 pub mod timespec;
 pub mod access;
 
+#[cfg(test)]
+mod recorded;
+
 pub use event::{Event, Level, Stage};
 pub use filter::Filter;
 pub use time::Timestamp;

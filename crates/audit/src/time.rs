@@ -16,6 +16,7 @@ pub struct Timestamp {
 
 const SECONDS_PER_DAY: i64 = 86_400;
 const MIN_SECONDS: i64 = -62_167_219_200; // 0000-01-01T00:00:00Z
+const GO_ZERO_SECONDS: i64 = -62_135_596_800; // 0001-01-01T00:00:00Z
 const MAX_SECONDS: i64 = 253_402_300_799; // 9999-12-31T23:59:59Z
 
 impl Timestamp {
@@ -89,15 +90,32 @@ impl Timestamp {
         MicroText(text)
     }
 
+    /// Whether Go takes it for no time at all (`time.Time.IsZero`: the first moment of year 1).
+    pub fn is_zero_in_go(self) -> bool {
+        self.seconds == GO_ZERO_SECONDS && self.nanoseconds == 0
+    }
+
     /// RFC 3339 with as many fraction digits as are not zero, as Go's `time.RFC3339Nano` prints UTC.
     pub fn rfc3339_nano(self) -> String {
-        let micro = self.micro_text();
+        self.rfc3339_nano_at(0)
+    }
+
+    /// [`Timestamp::rfc3339_nano`] in a time zone `offset_seconds` east of UTC.
+    pub fn rfc3339_nano_at(self, offset_seconds: i32) -> String {
+        let seconds = (self.seconds + i64::from(offset_seconds)).clamp(MIN_SECONDS, MAX_SECONDS);
+        let micro = Self { seconds, ..self }.micro_text();
         let mut text = micro.as_str()[..19].to_owned();
         if self.nanoseconds != 0 {
             let digits = format!(".{:09}", self.nanoseconds);
             text.push_str(digits.trim_end_matches('0'));
         }
-        text.push('Z');
+        if offset_seconds == 0 {
+            text.push('Z');
+        } else {
+            let minutes = offset_seconds.unsigned_abs() / 60;
+            let sign = if offset_seconds < 0 { '-' } else { '+' };
+            text.push_str(&format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60));
+        }
         text
     }
 
@@ -188,7 +206,7 @@ impl Parsed {
 
 fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
@@ -242,6 +260,7 @@ mod tests {
         assert_eq!(time.micro_text().as_str(), "2026-01-02T03:04:05.000000Z");
         assert_eq!(time.rfc3339_nano(), "2026-01-02T03:04:05.000000999Z");
         assert_eq!(Timestamp::new(1_767_323_045, 0).unwrap().rfc3339_nano(), "2026-01-02T03:04:05Z");
+        assert_eq!(Timestamp::new(1_767_323_045, 0).unwrap().rfc3339_nano_at(-1800), "2026-01-02T02:34:05-00:30");
     }
 
     #[test]

@@ -1,0 +1,21 @@
+//! What the user sees: answers on stdout, everything else on stderr (docs/cli.md, "Output").
+//!
+//! Texts of events are hostile: every human format goes through [`escape`].
+
+mod answer;
+mod csv;
+mod paint;
+mod row;
+mod table;
+mod terminal;
+mod text;
+mod when;
+
+pub(crate) use answer::Answer;
+pub(crate) use csv::write_csv_row;
+pub(crate) use paint::{ColorChoice, Paint, Style};
+pub(crate) use row::{Column, Precision, Row};
+pub(crate) use table::{Cell, Head, Table};
+pub(crate) use terminal::terminal_width;
+pub(crate) use text::{cut_middle, escape, is_hostile, with_thousands};
+pub(crate) use when::Zone;
