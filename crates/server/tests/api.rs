@@ -259,6 +259,20 @@ async fn scopes_decide_what_a_token_may() {
 }
 
 #[tokio::test]
+async fn a_wrong_filter_is_shown_where_it_is_wrong() {
+    let server = Setup::default().serve().await;
+    for headers in [&LINES[..], &[]] {
+        let answer = send(server.address(), Method::GET, "/api/v1/events?filter=verb:delete%20and%20usr:bob&stages=final", headers).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::BAD_REQUEST, "bad-filter"));
+        let error = &answer.json()["errors"][0];
+        assert_eq!((error["column"].as_u64(), error["length"].as_u64(), error["message"].as_str()), (Some(17), Some(3), Some("unknown field `usr`")));
+    }
+    let fields = get(server.address(), "/api/v1/fields").await.json();
+    let verb = fields["items"].as_array().unwrap().iter().find(|field| field["name"] == "verb").unwrap().clone();
+    assert_eq!((verb["type"].as_str(), verb["below"].as_str()), (Some("verb"), Some("nothing")));
+}
+
+#[tokio::test]
 async fn lists_of_sources_and_quarantine() {
     let server = Setup::default().serve().await;
     let sources = get(server.address(), "/api/v1/sources").await.json();
