@@ -1,5 +1,7 @@
 //! Every route, asked over a loopback socket.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 mod common;
 
 use std::sync::atomic::Ordering;
@@ -254,6 +256,20 @@ async fn scopes_decide_what_a_token_may() {
     let answer = ask("boss", Method::DELETE, "/api/v1/events").await;
     assert_eq!((answer.problem().as_str(), answer.headers["allow"].to_str().unwrap()), ("method-not-allowed", "GET,HEAD"));
     assert_eq!(send(server.address(), Method::GET, "/livez", &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_wrong_filter_is_shown_where_it_is_wrong() {
+    let server = Setup::default().serve().await;
+    for headers in [&LINES[..], &[]] {
+        let answer = send(server.address(), Method::GET, "/api/v1/events?filter=verb:delete%20and%20usr:bob&stages=final", headers).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::BAD_REQUEST, "bad-filter"));
+        let error = &answer.json()["errors"][0];
+        assert_eq!((error["column"].as_u64(), error["length"].as_u64(), error["message"].as_str()), (Some(17), Some(3), Some("unknown field `usr`")));
+    }
+    let fields = get(server.address(), "/api/v1/fields").await.json();
+    let verb = fields["items"].as_array().unwrap().iter().find(|field| field["name"] == "verb").unwrap().clone();
+    assert_eq!((verb["type"].as_str(), verb["below"].as_str()), (Some("verb"), Some("nothing")));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Start, stop and hostile connections, on real sockets.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The live tail over a loopback socket: order, resume, slow readers, limits, and its end.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 mod common;
 
 use std::time::Duration;

@@ -13,7 +13,7 @@ use http::uri::Uri;
 const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 /// Why the door stays shut.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shut {
     /// The peer is another machine.
     #[error("only requests from this machine need no credential")]

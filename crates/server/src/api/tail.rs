@@ -205,8 +205,8 @@ impl Tail {
         });
         let skipped = match counting.await {
             Ok(Ok(skipped)) => skipped,
-            Ok(Err(error)) => return Err(Some(self.failed(problem_of(error)))),
-            Err(panicked) => return Err(Some(self.failed(Problem::internal(panicked.to_string())))),
+            Ok(Err(error)) => return Err(Some(self.failed(&problem_of(error)))),
+            Err(panicked) => return Err(Some(self.failed(&Problem::internal(panicked.to_string())))),
         };
         self.position = end;
         if skipped == 0 {
@@ -240,8 +240,8 @@ impl Tail {
         });
         match searching.await {
             Ok(Ok(slice)) => Ok(slice),
-            Ok(Err(error)) => Err(Some(self.failed(problem_of(error)))),
-            Err(panicked) => Err(Some(self.failed(Problem::internal(panicked.to_string())))),
+            Ok(Err(error)) => Err(Some(self.failed(&problem_of(error)))),
+            Err(panicked) => Err(Some(self.failed(&Problem::internal(panicked.to_string())))),
         }
     }
 
@@ -250,7 +250,7 @@ impl Tail {
     }
 
     /// The last event of a tail whose search failed: the client may come again.
-    fn failed(&self, problem: Problem) -> Bytes {
+    fn failed(&self, problem: &Problem) -> Bytes {
         tracing::error!(inside = problem.inside.as_deref(), "a tail ends: its search failed");
         let detail = serde_json::to_string(&problem.detail).expect("strings are always JSON");
         format!("event: error\ndata: {{\"detail\":{detail}}}\n\n").into()

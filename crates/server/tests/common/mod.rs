@@ -1,6 +1,6 @@
 //! A server on a loopback socket with a journal and a search made of a vector, and a client to ask it.
 
-#![allow(dead_code, unreachable_pub)] // each test file uses its part
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test file uses its part
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -117,8 +117,7 @@ impl Journal for Store {
         let mut next = self.next.subscribe();
         Box::pin(async move {
             let _ = tokio::time::timeout(patience, next.wait_for(|next| *next > seq)).await;
-            let next = *next.borrow();
-            next
+            *next.borrow_and_update()
         })
     }
 }
