@@ -22,7 +22,7 @@ fn with_file(text: &str) -> (tempfile::TempDir, Access) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tokens");
     std::fs::write(&path, text).unwrap();
-    let access = AccessConfig { tokens_file: Some(path), session: None }.build().unwrap();
+    let access = AccessConfig { tokens_file: Some(path), senders: Vec::new(), session: None }.build().unwrap();
     (directory, access)
 }
 
@@ -57,7 +57,7 @@ fn the_link_is_exchanged_for_a_cookie() {
     let link = session.link("127.0.0.1:7080".parse().unwrap());
     let target = link.strip_prefix("http://127.0.0.1:7080").unwrap().to_owned();
     assert_eq!(format!("{session:?}"), "SessionToken(…)");
-    let access = AccessConfig { tokens_file: None, session: Some(session) }.build().unwrap();
+    let access = AccessConfig { tokens_file: None, senders: Vec::new(), session: Some(session) }.build().unwrap();
     let exchange = |peer: &str, target: &str, headers: &[(&str, &str)]| with_caller(peer, &Method::GET, target, headers, |caller| access.exchange(caller));
     let browser = [HOST, ("sec-fetch-site", "none")];
     let cookie = exchange("127.0.0.1:5", &target, &browser).unwrap().unwrap();
@@ -103,7 +103,7 @@ fn a_changed_tokens_file_is_read_again_and_a_wrong_one_is_not_taken() {
 fn errors_of_the_file_name_it_and_all_lines() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tokens");
-    let build = || AccessConfig { tokens_file: Some(path.clone()), session: None }.build().unwrap_err().to_string();
+    let build = || AccessConfig { tokens_file: Some(path.clone()), senders: Vec::new(), session: None }.build().unwrap_err().to_string();
     assert!(build().starts_with("cannot read the tokens file "));
     std::fs::write(&path, "a\nb\n").unwrap();
     let text = build();
@@ -129,4 +129,21 @@ fn paths_ask_for_their_rights() {
     ] {
         assert_eq!(right_of_path(path), right, "{path}");
     }
+}
+
+#[test]
+fn a_source_with_a_token_of_its_own_closes_the_open_door() {
+    let sender = Sender { source: "prod".into(), cluster: Some("eu".into()), hash: hash_token("secret-of-prod") };
+    let access = AccessConfig { tokens_file: None, senders: vec![sender], session: None }.build().unwrap();
+    assert!(!access.has_open_door());
+    let uri = Uri::from_static("/ingest/webhook/prod");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, "127.0.0.1:7080".parse().unwrap());
+    let peer = "127.0.0.1:4000".parse().unwrap();
+    let identify = |headers: &HeaderMap| access.identify(Caller { peer, method: &Method::POST, uri: &uri, headers }, Instant::now());
+    assert!(identify(&headers).is_err());
+    headers.insert(header::AUTHORIZATION, "Bearer secret-of-prod".parse().unwrap());
+    let identity = identify(&headers).unwrap();
+    assert_eq!((identity.source.as_deref(), identity.cluster.as_deref()), (Some("prod"), Some("eu")));
+    assert!(identity.may(Scope::Send) && !identity.may(Scope::Read));
 }

@@ -54,6 +54,23 @@ pub struct TokensError {
 }
 
 impl Tokens {
+    /// One credential a source, each with the right to send its events.
+    pub(super) fn of_senders(senders: Vec<super::Sender>) -> Self {
+        let entry = |sender: super::Sender| Entry {
+            name: sender.source.clone(),
+            scopes: vec![Scope::Send],
+            source: Some(sender.source),
+            cluster: sender.cluster,
+            hash: sender.hash,
+        };
+        Self { entries: senders.into_iter().map(entry).collect() }
+    }
+
+    /// Whether it holds no credential.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Reads a tokens file.
     ///
     /// # Errors
