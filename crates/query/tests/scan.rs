@@ -79,7 +79,10 @@ fn naive(known: &[Known], request: &SearchRequest) -> (Vec<u64>, u64, u64) {
             Order::Descending => place < after,
             Order::Arrival => after.1 < event.seq,
         });
-        after && request.range.contains(event.time) && request.seqs.from.is_none_or(|from| from <= event.seq) && request.seqs.until.is_none_or(|until| event.seq < until)
+        after
+            && request.range.contains(event.time)
+            && request.seqs.from.is_none_or(|from| from <= event.seq)
+            && request.seqs.until.is_none_or(|until| event.seq < until)
     });
     let in_range: Vec<&Known> = in_range.collect();
     let mut matches: Vec<&Known> = in_range
@@ -87,7 +90,15 @@ fn naive(known: &[Known], request: &SearchRequest) -> (Vec<u64>, u64, u64) {
         .copied()
         .filter(|known| {
             let event = Event::decode(&known.line).unwrap();
-            request.filter.matches(&Candidate { event: &event, line: &known.line, seq: known.seq, id: known.id, time: known.time, ingested_at: now(), origin: &origin })
+            request.filter.matches(&Candidate {
+                event: &event,
+                line: &known.line,
+                seq: known.seq,
+                id: known.id,
+                time: known.time,
+                ingested_at: now(),
+                origin: &origin,
+            })
         })
         .collect();
     let n_matched = matches.len() as u64;
@@ -107,7 +118,9 @@ fn search(searcher: &dyn Searcher, request: &SearchRequest, known: &[Known]) -> 
     let summary = searcher
         .search(request, &mut |hit| {
             let event = known.iter().find(|event| event.seq == hit.seq).expect("only stored events are found");
-            assert!(hit.line == event.line.as_bytes() && hit.id == event.id && hit.time == event.time && hit.ingested_at == now() && &*hit.origin.cluster == "lab");
+            assert!(
+                hit.line == event.line.as_bytes() && hit.id == event.id && hit.time == event.time && hit.ingested_at == now() && &*hit.origin.cluster == "lab"
+            );
             seqs.push(hit.seq);
             ControlFlow::Continue(())
         })
@@ -121,8 +134,20 @@ fn filter(text: &str) -> Filter {
 }
 
 const FILTERS: &[&str] = &[
-    "*", "user:mallory", "verb:delete or trent-secrets", "resource:secrets verbclass:read", "not user:system:*", "code:403", "time:2026-11-22T09:53",
-    "seq >= 300 seq < 900", "request.**.privileged:true", "outcome:denied final:true", "cluster:lab", "cluster:other", "user:nobody", "object:po/*",
+    "*",
+    "user:mallory",
+    "verb:delete or trent-secrets",
+    "resource:secrets verbclass:read",
+    "not user:system:*",
+    "code:403",
+    "time:2026-11-22T09:53",
+    "seq >= 300 seq < 900",
+    "request.**.privileged:true",
+    "outcome:denied final:true",
+    "cluster:lab",
+    "cluster:other",
+    "user:nobody",
+    "object:po/*",
 ];
 
 /// Four hundred events in disorder: times jump back and forth between batches.
@@ -178,7 +203,11 @@ fn every_line_of_a_recorded_log_comes_back() {
     assert_eq!((summary.n_matched, summary.n_scanned), (3431, 3431));
     let extent = (known.iter().map(|event| event.time).min().unwrap(), known.iter().map(|event| event.time).max().unwrap());
     assert_eq!(summary.extent, Some(extent));
-    for (text, count) in [("user:mallory", 182), ("object:deploy/web", naive(&known, &SearchRequest { filter: filter("object:deploy/web"), ..SearchRequest::default() }).1), ("code:4xx", 359)] {
+    for (text, count) in [
+        ("user:mallory", 182),
+        ("object:deploy/web", naive(&known, &SearchRequest { filter: filter("object:deploy/web"), ..SearchRequest::default() }).1),
+        ("code:4xx", 359),
+    ] {
         let (seqs, summary) = search(&searcher, &SearchRequest { filter: filter(text), ..SearchRequest::default() }, &known);
         assert_eq!((seqs.len() as u64, summary.n_matched), (count, count), "{text}");
     }

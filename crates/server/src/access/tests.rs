@@ -34,7 +34,14 @@ fn the_open_door_gives_everything_to_this_machine() {
     let identity = ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST]).unwrap();
     assert_eq!((&*identity.name, &*identity.peer, identity.source.as_deref()), ("loopback", "127.0.0.1:5", None));
     assert!(Scope::ALL.into_iter().all(|scope| identity.may(scope)));
-    for (peer, headers) in [("10.0.0.1:5", vec![HOST]), ("127.0.0.1:5", vec![]), ("127.0.0.1:5", vec![HOST, ("origin", "http://evil")]), ("127.0.0.1:5", vec![("host", "evil:7080")]), ("127.0.0.1:5", vec![HOST, ("authorization", "Bearer foo")]), ("127.0.0.1:5", vec![HOST, ("authorization", "Basic Zm9v")])] {
+    for (peer, headers) in [
+        ("10.0.0.1:5", vec![HOST]),
+        ("127.0.0.1:5", vec![]),
+        ("127.0.0.1:5", vec![HOST, ("origin", "http://evil")]),
+        ("127.0.0.1:5", vec![("host", "evil:7080")]),
+        ("127.0.0.1:5", vec![HOST, ("authorization", "Bearer foo")]),
+        ("127.0.0.1:5", vec![HOST, ("authorization", "Basic Zm9v")]),
+    ] {
         assert_eq!(ask(&access, peer, &Method::GET, "/", &headers).unwrap_err().kind, ProblemKind::Unauthenticated, "{peer} {headers:?}");
     }
 }
@@ -46,7 +53,13 @@ fn with_a_tokens_file_only_its_tokens_come_in() {
     assert_eq!((&*prod.name, prod.source.as_deref(), prod.cluster.as_deref()), ("prod", Some("s"), Some("c")));
     assert!(prod.may(Scope::Send) && !prod.may(Scope::Read));
     assert!(ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST, ("authorization", "bearer bar"), ("origin", "http://any")]).is_ok());
-    for headers in [vec![HOST], vec![HOST, ("authorization", "Bearer baz")], vec![HOST, ("authorization", "Bearer ")], vec![HOST, ("authorization", "foo")], vec![HOST, ("authorization", "Bearer foo"), ("authorization", "Bearer bar")]] {
+    for headers in [
+        vec![HOST],
+        vec![HOST, ("authorization", "Bearer baz")],
+        vec![HOST, ("authorization", "Bearer ")],
+        vec![HOST, ("authorization", "foo")],
+        vec![HOST, ("authorization", "Bearer foo"), ("authorization", "Bearer bar")],
+    ] {
         assert!(ask(&access, "127.0.0.1:5", &Method::GET, "/", &headers).is_err(), "{headers:?}");
     }
 }
@@ -68,7 +81,9 @@ fn the_link_is_exchanged_for_a_cookie() {
     assert!(exchange("127.0.0.1:5", "/", &browser).is_none());
 
     let pair = cookie.split(';').next().unwrap();
-    let with_cookie = |method: Method, extra: &[(&str, &str)]| ask(&access, "127.0.0.1:5", &method, "/api/v1/events", &[&[HOST, ("cookie", &format!("a=b; {pair}"))], extra].concat());
+    let with_cookie = |method: Method, extra: &[(&str, &str)]| {
+        ask(&access, "127.0.0.1:5", &method, "/api/v1/events", &[&[HOST, ("cookie", &format!("a=b; {pair}"))], extra].concat())
+    };
     assert_eq!(&*with_cookie(Method::GET, &[("sec-fetch-site", "same-origin")]).unwrap().name, "session");
     assert!(with_cookie(Method::GET, &[("sec-fetch-site", "same-site")]).is_err());
     assert!(with_cookie(Method::POST, &[("origin", "http://127.0.0.1:7080")]).is_ok());
@@ -86,7 +101,9 @@ fn a_changed_tokens_file_is_read_again_and_a_wrong_one_is_not_taken() {
     let (directory, access) = with_file(&format!("carol read {HASH_FOO}\n"));
     let path = directory.path().join("tokens");
     let start = Instant::now();
-    let may = |token: &str, after: Duration| with_caller("10.0.0.1:5", &Method::GET, "/", &[("authorization", &format!("Bearer {token}"))], |caller| access.identify(caller, start + after).is_ok());
+    let may = |token: &str, after: Duration| {
+        with_caller("10.0.0.1:5", &Method::GET, "/", &[("authorization", &format!("Bearer {token}"))], |caller| access.identify(caller, start + after).is_ok())
+    };
     assert!(may("foo", Duration::ZERO) && !may("bar", Duration::ZERO));
     std::fs::write(&path, format!("carol read {HASH_FOO}\nbob read {HASH_BAR}\n")).unwrap();
     assert!(!may("bar", Duration::from_millis(900)), "looked at each second at most");

@@ -159,9 +159,8 @@ impl Page {
         // After a break the searcher need not have counted to the end; on later pages it has counted less.
         let counted = self.after.is_none() && (!found.more || self.order == Order::Descending);
         let matched = (counted && summary.n_matched >= found.about.len() as u64).then_some(summary.n_matched);
-        let next = found.last.filter(|_| found.more).map(|after| {
-            shared.cursor_key.sign(&Cursor { asof: self.asof, now: self.now, after, question: self.hash })
-        });
+        let next =
+            found.last.filter(|_| found.more).map(|after| shared.cursor_key.sign(&Cursor { asof: self.asof, now: self.now, after, question: self.hash }));
         Ok(page_body(&found, next, matched, summary.gaps))
     }
 }

@@ -38,7 +38,8 @@ impl Search {
         let kind = self.kind;
         let task = spawn_blocking(move || {
             let started = std::time::Instant::now();
-            let result = self.searcher.search(&self.request, &mut |hit| if flag.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { found(&mut state, hit) });
+            let result =
+                self.searcher.search(&self.request, &mut |hit| if flag.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { found(&mut state, hit) });
             let left = flag.load(Ordering::Relaxed);
             self.metrics.query(self.kind, if left { QueryResult::ClientLeft } else { result_of(&result) }, started.elapsed());
             drop(self.permit);
@@ -80,6 +81,8 @@ pub(crate) fn result_of(result: &Result<SearchSummary, SearchError>) -> QueryRes
 pub(crate) fn problem_of(error: SearchError) -> Problem {
     match error {
         SearchError::Stopped => Problem::new(ProblemKind::QueryTimeout, "the search was stopped; narrow the time range or the filter"),
-        error => Problem::new(ProblemKind::Unavailable, "the store could not be read; the log of decklog says why under this request id").inside(error.to_string()),
+        error => {
+            Problem::new(ProblemKind::Unavailable, "the store could not be read; the log of decklog says why under this request id").inside(error.to_string())
+        }
     }
 }

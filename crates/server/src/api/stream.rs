@@ -69,7 +69,14 @@ pub(super) async fn events(shared: Arc<Shared>, identity: Identity, request_id: 
         order,
     };
     let (sender, mut receiver) = mpsc::channel::<Result<Chunk, Problem>>(MAX_CHUNKS);
-    let outlet = Outlet { sender, runtime: tokio::runtime::Handle::current(), stalled: shared.limits.config.stalled, chunk: Vec::new(), flushed_at: Instant::now(), gone: false };
+    let outlet = Outlet {
+        sender,
+        runtime: tokio::runtime::Handle::current(),
+        stalled: shared.limits.config.stalled,
+        chunk: Vec::new(),
+        flushed_at: Instant::now(),
+        gone: false,
+    };
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         run(&shared, &request, form, &mark, outlet);
