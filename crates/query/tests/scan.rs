@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use decklog_audit::filter::{Candidate, fields::Field};
 use decklog_audit::journal::{Batch, EventId, Journal, Origin, RecordFlags, RecordHead, RecordKind};
-use decklog_audit::search::{Order, SearchRequest, SearchSummary, Searcher, SeqRange, TimeRange};
+use decklog_audit::search::{Order, SearchError, SearchRequest, SearchSummary, Searcher, SeqRange, Stop, TimeRange};
 use decklog_audit::{Event, Filter, Timestamp};
 use decklog_query::{JournalSearcher, facets, histogram};
 use decklog_store::testing::wait;
@@ -176,7 +176,15 @@ fn random_searches_answer_as_defined() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 400, ..ProptestConfig::default() });
     runner
         .run(&inputs, |(text, since, until, from, to, order, after, limit)| {
-            let request = SearchRequest { filter: filter(text), range: TimeRange { since, until }, seqs: SeqRange { from, until: to }, after, limit, order };
+            let request = SearchRequest {
+                filter: filter(text),
+                range: TimeRange { since, until },
+                seqs: SeqRange { from, until: to },
+                after,
+                limit,
+                order,
+                stop: Stop::default(),
+            };
             let (seqs, summary) = search(&searcher, &request, &known);
             let (wanted, n_matched, n_in_range) = naive(&known, &request);
             prop_assert_eq!(seqs, wanted, "{:?}", request);
@@ -318,5 +326,19 @@ fn facets_count_values_and_histograms_time() {
         assert_eq!(histogram.buckets.iter().map(|bucket| bucket.n_events).sum::<u64>(), 101);
         let step = histogram.seconds as i64;
         assert!(histogram.buckets.windows(2).all(|pair| pair[1].start.seconds() - pair[0].start.seconds() == step));
+    }
+}
+
+#[test]
+fn a_stopped_search_ends_whether_it_finds_something_or_not() {
+    let (journal, _) = sample();
+    let searcher = JournalSearcher::of_journal(&journal).unwrap();
+    for order in [Order::Ascending, Order::Arrival] {
+        for text in ["*", "user:nobody-here"] {
+            let request = SearchRequest { filter: filter(text), order, ..SearchRequest::default() };
+            request.stop.stop();
+            let result = searcher.search(&request, &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(result, Err(SearchError::Stopped)), "{text}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use decklog_audit::Timestamp;
 use decklog_audit::access::Identity;
-use decklog_audit::search::{Hit, Order, SearchRequest, SeqRange};
+use decklog_audit::search::{Hit, Order, SearchRequest, SeqRange, Stop};
 use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Serialize;
 
@@ -138,6 +138,7 @@ impl Page {
             after: self.after,
             limit: (self.order == Order::Descending).then_some(limit + 1),
             order: self.order,
+            stop: Stop::default(),
         };
         let search = Search { searcher: shared.parts.searcher.clone(), metrics: shared.metrics.clone(), kind: "search", request, permit };
         let (found, summary) = search
