@@ -34,7 +34,7 @@ fn written() -> (MemoryFiles, Vec<(String, u64, u64)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn blocks_that_were_not_hit_are_read(hits in prop::collection::vec((0_usize..12, any::<u64>(), 1..=255_u8), 1..6)) {

@@ -241,6 +241,7 @@ impl Drop for LocalJournal {
     }
 }
 
+/// Appending compresses on the caller's thread (about a millisecond for 400 KB) and does not wait for the disk.
 impl Journal for LocalJournal {
     fn append(&self, batch: Batch) -> Appending {
         Shared::append(&self.shared, batch)

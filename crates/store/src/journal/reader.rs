@@ -110,7 +110,7 @@ impl LocalReader {
         };
         let next_seq = self.shared.next_seq();
         let lag = info.lag(next_seq, self.shared.clock.now());
-        self.shared.metrics.reader_lag(&self.name, next_seq.saturating_sub(self.position), lag);
+        self.shared.metrics.reader_lag(&self.name, next_seq.saturating_sub(info.cursor), lag);
     }
 
     /// Goes on behind records that are gone.

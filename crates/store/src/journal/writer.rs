@@ -20,6 +20,25 @@ pub(crate) struct Writer {
     reserve: Reserve,
     retry_at: Option<Duration>,
     retention_at: Duration,
+    observe_at: Duration,
+}
+
+/// How often figures that change while nothing happens are taken anew.
+const OBSERVE_EVERY: Duration = Duration::from_secs(10);
+
+/// However the writer's thread ends, nobody waits for it any more.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.is_closed = true;
+        let items = std::mem::take(&mut queue.items);
+        queue.waiting.wake(self.0.next_seq(), Duration::MAX);
+        drop(queue);
+        // Their completions answer that the journal is closed.
+        drop(items);
+    }
 }
 
 /// Whether there will be more to do.
@@ -33,7 +52,8 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let segments = SegmentWriter::new(Arc::clone(&shared.files), shared.dir.clone(), shared.journal_id, shared.config.segment_size, shared.next_seq());
         let reserve = Reserve::new(Arc::clone(&shared.files), &shared.dir, shared.config.reserve);
-        let mut writer = Self { retention_at: shared.clock.uptime(), shared, segments, reserve, retry_at: None };
+        let now = shared.clock.uptime();
+        let mut writer = Self { retention_at: now, observe_at: now, shared, segments, reserve, retry_at: None };
         if let Err(error) = writer.reserve.take() {
             writer.refuse_from_now(&error);
         }
@@ -42,12 +62,13 @@ impl Writer {
 
     /// Works until the journal is closed and everything in the queue is answered.
     pub(crate) fn run(mut self) {
+        let _closing = Closing(Arc::clone(&self.shared));
         loop {
             let shared = Arc::clone(&self.shared);
             let mut queue = shared.queue();
             while queue.items.is_empty() && !queue.is_closed {
                 let now = shared.clock.uptime();
-                let next = [self.retry_at, Some(self.retention_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
+                let next = [self.retry_at, Some(self.retention_at), Some(self.observe_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
                 let Some(patience) = next.checked_sub(now).filter(|patience| !patience.is_zero()) else { break };
                 queue = shared.wait_for_work(queue, patience);
             }
@@ -67,6 +88,10 @@ impl Writer {
         if self.retention_at <= now {
             self.retain(retention::Pressure::None);
             self.retention_at = now + self.shared.config.retention_interval;
+        }
+        if self.observe_at <= now {
+            self.observe();
+            self.observe_at = now + OBSERVE_EVERY;
         }
         let (items, is_closed) = {
             let mut queue = self.shared.queue();
@@ -245,6 +270,13 @@ impl Writer {
 
     fn retain(&mut self, pressure: retention::Pressure) {
         retention::run(&self.shared, pressure);
+    }
+
+    fn observe(&mut self) {
+        let (next_seq, now) = (self.shared.next_seq(), self.shared.clock.now());
+        for (name, reader) in &self.shared.log().readers {
+            self.shared.metrics.reader_lag(name, next_seq.saturating_sub(reader.cursor), reader.lag(next_seq, now));
+        }
         if let Ok(free) = self.shared.files.free_space(&self.shared.dir) {
             self.shared.metrics.free_bytes(free);
         }
