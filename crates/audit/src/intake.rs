@@ -83,7 +83,7 @@ impl Intake {
             out.reserve(line_size);
             write_line(text, &decoded, form, out);
             self.check_size(out.len() - start)?;
-            let (redacted, former_id) = self.redact(event, &cluster, start, out);
+            let (redacted, former_id) = self.redact(&decoded, &cluster, start, out);
             let flags = if redacted { time_flag.union(RecordFlags::REDACTED) } else { time_flag };
             let id = Some(id_of(&cluster, &out[start..]));
             Ok(RecordHead { kind: RecordKind::Event, flags, end: 0, id, time, former_id })
@@ -96,10 +96,10 @@ impl Intake {
 
     /// Redacts the line that begins at `start` of `out`, in place; tells whether anything was hidden, and the id
     /// the event had under the former key.
-    fn redact(&self, event: &Event<'_>, cluster: &str, start: usize, out: &mut Vec<u8>) -> (bool, Option<EventId>) {
+    fn redact(&self, decoded: &Decoded<'_>, cluster: &str, start: usize, out: &mut Vec<u8>) -> (bool, Option<EventId>) {
         let Some(redactor) = &self.redactor else { return (false, None) };
         let Ok(line) = std::str::from_utf8(&out[start..]) else { return (false, None) };
-        if !redact::may_hold_secrets(event, line) {
+        if !redact::may_hold_secrets(decoded, line) {
             return (false, None);
         }
         let line = line.to_owned();

@@ -61,6 +61,9 @@ pub struct Decoded<'a> {
     pub event: Event<'a>,
     /// Whether white space stands outside strings: then the text is not yet the stored line.
     pub spaced: bool,
+    /// Whether strings hold escapes for what could be written plainly, so that a look at the text alone may
+    /// miss words in them.
+    pub oddly_escaped: bool,
 }
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -175,7 +178,7 @@ impl<'a> Decoder<'a> {
             "audit.k8s.io/v1beta1" => from_removed_version(&mut event, GroupVersion::Apart),
             _ => {}
         }
-        Ok(Decoded { event, spaced: self.scanner.spaced })
+        Ok(Decoded { event, spaced: self.scanner.spaced, oddly_escaped: self.scanner.oddly_escaped })
     }
 
     fn event(&mut self, event: &mut Event<'a>) -> Result<()> {

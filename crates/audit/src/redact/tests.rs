@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::event::Event;
 use crate::recorded;
 
 fn redactor() -> Redactor {
@@ -11,14 +12,14 @@ fn redactor() -> Redactor {
 }
 
 fn redacted(line: &str) -> String {
-    let event = Event::decode(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let decoded = Event::decode_noting(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let mut out = Vec::new();
-    let changed = redactor().redact(&event, line, &mut out);
+    let changed = redactor().redact(&decoded, line, &mut out);
     let out = String::from_utf8(out).unwrap();
     assert_eq!(changed, out != line);
     assert!(serde_json::from_str::<&serde_json::value::RawValue>(&out).is_ok(), "no JSON any more: {out}");
     let mut again = Vec::new();
-    assert!(!redactor().redact(&Event::decode(&out).unwrap(), &out, &mut again), "redacted twice: {out}");
+    assert!(!redactor().redact(&Event::decode_noting(&out).unwrap(), &out, &mut again), "redacted twice: {out}");
     out
 }
 
@@ -302,7 +303,7 @@ proptest! {
     fn an_event_without_suspicion_has_no_findings(value in any_json()) {
         let body = value.to_string().replace('&', "\\u0026").replace('<', "\\u003c");
         let line = event(&format!(r#""requestObject":{body}"#));
-        if !may_hold_secrets(&Event::decode(&line).unwrap(), &line) {
+        if !may_hold_secrets(&Event::decode_noting(&line).unwrap(), &line) {
             prop_assert!(redactor().find(&line).is_empty(), "{line}: {:?}", redactor().find(&line));
         }
     }

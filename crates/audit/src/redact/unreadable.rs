@@ -4,6 +4,7 @@ use super::Findings;
 use super::find::{self, Finding};
 use super::mapped::ascii_only;
 use super::shapes::credentials;
+use crate::json::is_odd_escape;
 
 /// Members behind which a body, a Secret's value or a token may stand.
 const BODIES: [&str; 7] = ["\"requestObject\"", "\"responseObject\"", "\"data\"", "\"stringData\"", "\"token\"", "\"value\"", "last-applied-configuration"];
@@ -41,6 +42,5 @@ fn first_body(text: &str) -> usize {
 }
 
 fn odd_escape(text: &str) -> Option<usize> {
-    let unicode = text.match_indices("\\u00").find(|(at, _)| !super::is_escape_of_go(&text.as_bytes()[at + 4..])).map(|(at, _)| at);
-    unicode.into_iter().chain(text.find("\\/")).min()
+    text.match_indices('\\').find(|(at, _)| is_odd_escape(&text.as_bytes()[at + 1..])).map(|(at, _)| at)
 }
