@@ -64,7 +64,7 @@ impl JournalMetrics {
         registry.register("decklog_journal_segments", "Number of segments", self.segments.clone());
         registry.register("decklog_journal_writable", "Whether the journal takes batches: 0 while it refuses them", self.writable.clone());
         registry.register("decklog_storage_free_bytes", "Free space where the journal lies", self.free.clone());
-        registry.register("decklog_reader_lag_events", "Records a reader has not read yet", self.lag_events.clone());
+        registry.register("decklog_reader_lag_events", "Records a reader has not done with yet", self.lag_events.clone());
         registry.register("decklog_reader_lag_seconds", "Age of the newest record a lagging reader has read", self.lag_seconds.clone());
         registry.register("decklog_reader_missed_events", "Records removed or damaged before a reader read them", self.missed.clone());
     }
@@ -102,6 +102,8 @@ impl JournalMetrics {
         let label = ReaderLabel { reader: reader.to_owned() };
         self.lag_events.get_or_create(&label).set(gauge(n_events));
         self.lag_seconds.get_or_create(&label).set(gauge(age.as_secs()));
+        // Shown from the start, as 0.
+        self.missed.get_or_create(&label).inc_by(0);
     }
 
     pub(crate) fn missed(&self, reader: &str, n_events: u64) {

@@ -50,6 +50,11 @@ impl BlockRef {
     pub fn end_seq(&self) -> u64 {
         self.first_seq + u64::from(self.n_records)
     }
+
+    /// Where it lies: the segment's file name and the offset in it.
+    pub fn place(&self) -> (String, u64) {
+        (segment_name(self.segment), self.offset)
+    }
 }
 
 /// What reading a block gives.
@@ -184,6 +189,7 @@ impl JournalView {
         walk.set_end(end_seq);
         // What was written behind a failed sync goes on in the next segment instead.
         segment.blocks.retain(|block| end_seq.is_none_or(|end| block.first_seq < end));
+        let n_known = segment.blocks.len();
         while durable.is_none_or(|durable| walk.next_seq() < durable) {
             match walk.step().map_err(io_error(&path))? {
                 Step::Block(offset, header) if header.n_records > 0 => {
@@ -201,8 +207,26 @@ impl JournalView {
                 Step::End => break,
             }
         }
+        if durable.is_none() && end_seq.is_none() {
+            self.without_torn_end(&mut segment, &mut walk, n_known).map_err(io_error(&path))?;
+        }
         segment.walk = end_seq.is_none_or(|end| walk.next_seq() < end).then_some(walk);
         self.segments.insert(first_seq, segment);
+        Ok(())
+    }
+
+    /// Forgets blocks at the end that are not whole: a crash tore them, or they are just being written.
+    fn without_torn_end(&self, segment: &mut ViewedSegment, walk: &mut Walk, n_known: usize) -> io::Result<()> {
+        while segment.blocks.len() > n_known
+            && let Some(last) = segment.blocks.last()
+        {
+            let bytes = read_range(&**walk.file(), last.offset, usize::try_from(last.stored_size).unwrap_or(usize::MAX))?;
+            if BlockHeader::of_whole_block(&bytes).is_some_and(|header| header.is_whole(&bytes)) {
+                break;
+            }
+            walk.go_back(last.offset, last.first_seq);
+            segment.blocks.pop();
+        }
         Ok(())
     }
 

@@ -1,4 +1,5 @@
 //! The journal on real files, as its users see it.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::path::Path;
 use std::time::Duration;
@@ -192,6 +193,103 @@ fn a_staged_body_is_there_whole_or_not_at_all() {
     let found = read_all(&mut journal.reader("all", StartFrom::Earliest).unwrap());
     assert_eq!(found, expected.into_iter().enumerate().map(|(index, number)| (index as u64 + 1, line(number))).collect::<Vec<_>>());
     assert!(std::fs::read_dir(dir.path().join("journal")).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().ends_with(".part")));
+}
+
+#[test]
+fn nobody_else_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let journal = open(&data_dir);
+    wait(journal.append(batch([1]))).unwrap();
+    journal.reader("r", StartFrom::Earliest).unwrap().commit(b"state").unwrap();
+    let mut dirs = vec![data_dir];
+    let mut n_files = 0;
+    while let Some(dir) = dirs.pop() {
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700, "{dir:?}");
+        for entry in std::fs::read_dir(&dir).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                dirs.push(entry.path());
+            } else {
+                assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+                n_files += 1;
+            }
+        }
+    }
+    assert_eq!(n_files, 4, "lock, segment, reserve, cursor");
+}
+
+#[test]
+fn closing_answers_everybody() {
+    let journal = LocalJournal::in_memory().unwrap();
+    let waiting = journal.wait_beyond(100, Duration::from_secs(3600));
+    let appending = journal.append(batch(0..3));
+    journal.close();
+    assert_eq!(wait(appending).unwrap(), stored(1, 3, 0));
+    assert_eq!(wait(waiting), 4);
+    assert_eq!(wait(journal.wait_beyond(100, Duration::from_secs(3600))), 4);
+}
+
+#[test]
+fn the_contract_holds() {
+    decklog_store::testing::check_journal(&LocalJournal::in_memory().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    decklog_store::testing::check_journal(&open(dir.path()));
+    let dir = tempfile::tempdir().unwrap();
+    decklog_store::testing::check_journal(&LocalJournal::open(dir.path(), JournalConfig { segment_size: 500, body_in_memory: 1, ..JournalConfig::default() }).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    for journal in [LocalJournal::in_memory().unwrap(), open(dir.path())] {
+        let mut reader = journal.reader("r", StartFrom::Earliest).unwrap();
+        decklog_store::testing::check_reader(&journal, &mut reader, || journal.reader("r", StartFrom::Earliest).unwrap());
+    }
+}
+
+#[test]
+fn many_threads_get_distinct_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = LocalJournal::open(dir.path(), JournalConfig { segment_size: 20_000, ..JournalConfig::default() }).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let journal = &journal;
+            scope.spawn(move || {
+                for number in 0..100 {
+                    // Every event is sent by two threads.
+                    let event = (thread / 2) * 1000 + number;
+                    wait(journal.append(batch([event]))).unwrap();
+                }
+            });
+        }
+    });
+    let mut found: Vec<String> = read_all(&mut journal.reader("r", StartFrom::Earliest).unwrap()).into_iter().map(|(_, line)| line).collect();
+    found.sort();
+    let mut expected: Vec<String> = (0..100).flat_map(|number| [line(number), line(1000 + number)]).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn metrics_have_their_names() {
+    let journal = LocalJournal::in_memory().unwrap();
+    let mut registry = prometheus_client::registry::Registry::default();
+    journal.metrics().register(&mut registry);
+    wait(journal.append(batch([1, 2, 2]))).unwrap();
+    journal.reader("table", StartFrom::Earliest).unwrap();
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        r#"decklog_journal_acknowledged_events_total{source="webhook"} 2"#,
+        r#"decklog_journal_duplicate_events_total{source="webhook"} 1"#,
+        "decklog_journal_fsync_duration_seconds_count 1",
+        "decklog_journal_segments 1",
+        "decklog_journal_writable 1",
+        r#"decklog_reader_lag_events{reader="table"} 2"#,
+        r#"decklog_reader_lag_seconds{reader="table"} 0"#,
+        "# TYPE decklog_journal_size_bytes gauge",
+        "# TYPE decklog_storage_free_bytes gauge",
+        r#"decklog_reader_missed_events_total{reader="table"} 0"#,
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
+    }
 }
 
 #[test]

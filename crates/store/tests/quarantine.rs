@@ -1,4 +1,5 @@
 //! The quarantine on real files.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::sync::Arc;
 

@@ -19,16 +19,18 @@ pub const SECTOR: usize = 32;
 /// Where a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The machine stops: this call and all after it fail.
-    PowerOff,
+    /// The process or machine stops: this call and all after it fail.
+    Stop,
     /// This call fails; a write may be done in part, a sync loses what it should have kept.
     Fail,
 }
 
-/// A file system in memory. Clones are the same one.
+/// A file system in memory, as one process sees it: clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFiles {
     state: Arc<Mutex<State>>,
+    /// Which process this is: what one that ended still holds can do nothing.
+    life: u64,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ struct State {
     /// Calls that change something, since the start.
     n_changes: u64,
     faults: BTreeMap<u64, Fault>,
-    power_is_off: bool,
+    has_stopped: bool,
     left_out: BTreeSet<SyncPoint>,
     n_syncs: BTreeMap<SyncPoint, u64>,
     capacity: Option<u64>,
@@ -133,7 +135,7 @@ impl Random {
     }
 
     /// The next 64 bits (splitmix64, Vigna 2015).
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut value = self.0;
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -143,7 +145,7 @@ impl Random {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.number() % bound.max(1)
     }
 
     /// Heads, once in `n`.
@@ -194,23 +196,27 @@ impl MemoryFiles {
         self.state().capacity = capacity;
     }
 
-    /// Whether a power cut has struck.
-    pub fn power_is_off(&self) -> bool {
-        self.state().power_is_off
+    /// Whether a stop has struck.
+    pub fn has_stopped(&self) -> bool {
+        self.state().has_stopped
     }
 
-    /// The process ends without notice and another comes: nothing is lost, but files and locks held are.
-    pub fn process_ends(&self) {
+    /// The process ends without notice and another comes, whose files are returned: nothing written is lost.
+    #[must_use]
+    pub fn process_ends(&self) -> Self {
         let mut state = self.state();
         state.life += 1;
         state.locks.clear();
         state.faults.clear();
-        state.power_is_off = false;
+        state.has_stopped = false;
+        Self { state: Arc::clone(&self.state), life: state.life }
     }
 
-    /// The power goes and comes back: of what was not synced a random part is there.
-    pub fn power_cut(&self, random: &mut Random) {
-        self.process_ends();
+    /// The power goes and comes back: of what was not synced a random part is there. Returns the files of the
+    /// process that comes then.
+    #[must_use]
+    pub fn power_cut(&self, random: &mut Random) -> Self {
+        let files = self.process_ends();
         let mut state = self.state();
         let state = &mut *state;
         state.directories.retain(|_, directory| directory.is_durable || random.one_in(2));
@@ -233,6 +239,7 @@ impl MemoryFiles {
         }
         let named: BTreeSet<u64> = state.directories.values().flat_map(|directory| directory.durable.values().copied()).collect();
         state.inodes.retain(|inode, _| named.contains(inode));
+        files
     }
 
     /// Changes one byte of a file, durably.
@@ -298,17 +305,17 @@ impl State {
     }
 
     /// Counts a call that changes something, and lets it meet its fault.
-    fn changing(&mut self) -> io::Result<()> {
-        if self.power_is_off {
-            return Err(io::Error::other("the power is off"));
+    fn changing(&mut self, life: u64) -> io::Result<()> {
+        if self.has_stopped || self.life != life {
+            return Err(io::Error::other("stopped (test)"));
         }
         let at = self.n_changes;
         self.n_changes += 1;
         match self.faults.remove(&at) {
             None => Ok(()),
-            Some(Fault::PowerOff) => {
-                self.power_is_off = true;
-                Err(io::Error::other("the power is off"))
+            Some(Fault::Stop) => {
+                self.has_stopped = true;
+                Err(io::Error::other("stopped (test)"))
             }
             Some(Fault::Fail) => Err(io::Error::other("input/output error (test)")),
         }
@@ -336,7 +343,7 @@ impl Files for MemoryFiles {
         if state.directories.contains_key(dir) {
             return Ok(false);
         }
-        state.changing()?;
+        state.changing(self.life)?;
         for path in dir.ancestors().filter(|path| path.parent().is_some() && !path.as_os_str().is_empty()) {
             state.directories.entry(path.to_owned()).or_default();
         }
@@ -346,7 +353,7 @@ impl Files for MemoryFiles {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let (dir, name) = parts(path)?;
         let mut state = self.state();
-        state.changing()?;
+        state.changing(self.life)?;
         let existing = state.find(path);
         let inode = match existing {
             Some(inode) => {
@@ -364,13 +371,13 @@ impl Files for MemoryFiles {
                 inode
             }
         };
-        Ok(Arc::new(MemoryFile { files: self.clone(), inode, life: state.life }))
+        Ok(Arc::new(MemoryFile { files: self.clone(), inode }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let state = self.state();
         let inode = state.find(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        Ok(Arc::new(MemoryFile { files: self.clone(), inode, life: state.life }))
+        Ok(Arc::new(MemoryFile { files: self.clone(), inode }))
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -391,7 +398,7 @@ impl Files for MemoryFiles {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
         let mut state = self.state();
-        state.changing()?;
+        state.changing(self.life)?;
         let inode = state.find(from).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         state.directory(&dir)?.change(NameChange::Rename(name, to_name, inode));
         Ok(())
@@ -400,7 +407,7 @@ impl Files for MemoryFiles {
     fn remove(&self, path: &Path) -> io::Result<()> {
         let (dir, name) = parts(path)?;
         let mut state = self.state();
-        state.changing()?;
+        state.changing(self.life)?;
         let inode = state.find(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         state.directory(&dir)?.change(NameChange::Remove(name));
         if let Some(inode) = state.inodes.get_mut(&inode) {
@@ -411,7 +418,7 @@ impl Files for MemoryFiles {
 
     fn sync_dir(&self, dir: &Path, why: SyncPoint) -> io::Result<()> {
         let mut state = self.state();
-        state.changing()?;
+        state.changing(self.life)?;
         if state.left_out.contains(&why) {
             return Ok(());
         }
@@ -435,7 +442,7 @@ impl Files for MemoryFiles {
         if !state.locks.insert(path.to_owned()) {
             return Err(LockError::Held { holder: holder.trim().to_owned() });
         }
-        Ok(Box::new(MemoryLock { files: self.clone(), path: path.to_owned(), life: state.life }))
+        Ok(Box::new(MemoryLock { files: self.clone(), path: path.to_owned() }))
     }
 
     fn random(&self) -> io::Result<[u8; 16]> {
@@ -443,8 +450,8 @@ impl Files for MemoryFiles {
         state.random += 1;
         let mut random = Random::new(state.random);
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&random.next().to_le_bytes());
-        bytes[8..].copy_from_slice(&random.next().to_le_bytes());
+        bytes[..8].copy_from_slice(&random.number().to_le_bytes());
+        bytes[8..].copy_from_slice(&random.number().to_le_bytes());
         Ok(bytes)
     }
 }
@@ -452,13 +459,12 @@ impl Files for MemoryFiles {
 struct MemoryLock {
     files: MemoryFiles,
     path: PathBuf,
-    life: u64,
 }
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
         let mut state = self.files.state();
-        if state.life == self.life {
+        if state.life == self.files.life {
             state.locks.remove(&self.path);
         }
     }
@@ -467,24 +473,19 @@ impl Drop for MemoryLock {
 struct MemoryFile {
     files: MemoryFiles,
     inode: u64,
-    life: u64,
 }
 
 impl MemoryFile {
     fn with<T>(&self, work: impl FnOnce(&mut Inode) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.files.state();
-        if state.life != self.life {
+        if state.life != self.files.life {
             return Err(io::Error::other("this file was open before a restart"));
         }
         work(state.inodes.get_mut(&self.inode).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?)
     }
 
     fn changing(&self) -> io::Result<()> {
-        let mut state = self.files.state();
-        if state.life != self.life {
-            return Err(io::Error::other("this file was open before a restart"));
-        }
-        state.changing()
+        self.files.state().changing(self.files.life)
     }
 }
 
@@ -501,10 +502,10 @@ impl File for MemoryFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let (free, failed) = {
             let mut state = self.files.state();
-            if state.life != self.life {
+            if state.life != self.files.life {
                 return Err(io::Error::other("this file was open before a restart"));
             }
-            (state.free(), state.changing().err())
+            (state.free(), state.changing(self.files.life).err())
         };
         let offset = offset as usize;
         self.with(|inode| {
@@ -522,7 +523,7 @@ impl File for MemoryFile {
 
     fn sync_data(&self, why: SyncPoint) -> io::Result<()> {
         let result = self.changing();
-        if self.files.power_is_off() {
+        if self.files.has_stopped() {
             return result;
         }
         let is_left_out = {

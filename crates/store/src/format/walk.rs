@@ -71,6 +71,13 @@ impl Walk {
         self
     }
 
+    /// Goes back to a block that is to be looked at again later.
+    pub(crate) fn go_back(&mut self, offset: u64, seq: u64) {
+        self.offset = offset;
+        self.next_seq = seq;
+        self.window.clear();
+    }
+
     /// Says that another segment follows.
     pub(crate) fn set_end(&mut self, end_seq: Option<u64>) {
         self.end_seq = end_seq;

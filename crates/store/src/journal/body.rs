@@ -198,7 +198,7 @@ impl LocalStaged {
     }
 
     /// Writes `batch` to the body's file, without what is stored already or was pushed before.
-    fn write_out(&mut self, batch: Batch) -> Result<(), AppendError> {
+    fn write_out(&mut self, batch: &Batch) -> Result<(), AppendError> {
         let body = match &mut self.body {
             Some(body) => body,
             none => none.insert(Body::new(&self.shared)?),
@@ -206,14 +206,13 @@ impl LocalStaged {
         if let Some(SourcePosition { name, bytes }) = batch.position.clone() {
             body.positions.insert(name, bytes);
         }
-        let is_new = |head: &RecordHead| head.id.is_none_or(|id| !self.shared.is_durable_event(id, head.former_id) && self.seen.insert(id.0));
-        let mut is_new = is_new;
+        let mut is_new = |head: &RecordHead| head.id.is_none_or(|id| !self.shared.is_durable_event(id, head.former_id) && self.seen.insert(id.0));
         let kept: Vec<usize> = batch.heads().iter().enumerate().filter_map(|(index, head)| is_new(head).then_some(index)).collect();
         self.n_duplicates += (batch.n_records() - kept.len()) as u64;
         if kept.is_empty() {
             return Ok(());
         }
-        let selected = (kept.len() < batch.n_records()).then(|| select(&batch, &kept));
+        let selected = (kept.len() < batch.n_records()).then(|| select(batch, &kept));
         let (heads, bytes) = selected.as_ref().map_or((batch.heads(), batch.bytes()), |(heads, bytes)| (heads, bytes));
         body.write(&Content { origin: &batch.origin, ingested_at: batch.ingested_at, position: None, heads, bytes, is_checkpoint: false })
     }
@@ -227,15 +226,15 @@ impl Staged for LocalStaged {
                 self.waiting = Some(batch);
                 return Ok(());
             }
-            return self.write_out(batch);
+            return self.write_out(&batch);
         };
         let fits = ((waiting.bytes().len() + batch.bytes().len()) as u64) < self.shared.config.body_in_memory;
         if fits && waiting.origin == batch.origin && waiting.position.is_none() {
             self.waiting = Some(joined(waiting, &batch));
             return Ok(());
         }
-        self.write_out(waiting)?;
-        self.write_out(batch)
+        self.write_out(&waiting)?;
+        self.write_out(&batch)
     }
 
     fn commit(mut self: Box<Self>) -> Appending {

@@ -22,6 +22,10 @@ mod waiting;
 pub(crate) mod recovery;
 mod cursor;
 mod reader;
+#[cfg(test)]
+mod power_cuts;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -139,7 +143,7 @@ impl LocalJournal {
     fn without_thread(data_dir: &Path, config: JournalConfig, environment: Environment) -> Result<(Self, Writer), OpenError> {
         let Environment { files, clock, metrics } = environment;
         let places = Places::new(data_dir);
-        make_directories(&*files, &places.cursors, data_dir)?;
+        make_directories(&*files, &places.journal, Some(&places.cursors), data_dir)?;
         let lock = take_lock(&*files, &*clock, &data_dir.join("lock"), data_dir)?;
         let recovered = recover(&*files, &places, &config, clock.now())?;
         for damage in &recovered.log.damage {
@@ -237,6 +241,7 @@ impl Drop for LocalJournal {
     }
 }
 
+/// Appending compresses on the caller's thread (about a millisecond for 400 KB) and does not wait for the disk.
 impl Journal for LocalJournal {
     fn append(&self, batch: Batch) -> Appending {
         Shared::append(&self.shared, batch)

@@ -75,15 +75,14 @@ impl LocalReader {
             // Read again rather than miss: readers expect records to come twice.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::error!(reader = name, %error, "the reader starts again at the oldest record");
-                Some(Cursor::default())
+                Some(Cursor { next_seq: oldest_seq(&shared), ..Cursor::default() })
             }
             Err(error) => return Err(io_error(path)(error)),
         };
         let is_new = found.is_none();
-        let oldest = shared.log().segments.keys().next().copied();
         let cursor = found.unwrap_or_else(|| Cursor {
             next_seq: match start {
-                StartFrom::Earliest => oldest.unwrap_or_else(|| shared.next_seq()),
+                StartFrom::Earliest => oldest_seq(&shared),
                 StartFrom::Latest => shared.next_seq(),
                 StartFrom::Seq(seq) => seq.min(shared.next_seq()),
             },
@@ -111,7 +110,7 @@ impl LocalReader {
         };
         let next_seq = self.shared.next_seq();
         let lag = info.lag(next_seq, self.shared.clock.now());
-        self.shared.metrics.reader_lag(&self.name, next_seq.saturating_sub(self.position), lag);
+        self.shared.metrics.reader_lag(&self.name, next_seq.saturating_sub(info.cursor), lag);
     }
 
     /// Goes on behind records that are gone.
@@ -242,6 +241,11 @@ impl Reader for LocalReader {
     fn position(&self) -> u64 {
         self.position
     }
+}
+
+fn oldest_seq(shared: &Shared) -> u64 {
+    let oldest = shared.log().segments.keys().next().copied();
+    oldest.unwrap_or_else(|| shared.next_seq())
 }
 
 struct Bounds {

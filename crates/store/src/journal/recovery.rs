@@ -37,27 +37,23 @@ impl Places {
     }
 }
 
-/// Makes the directories, durably: those above are asked to list those below.
-pub(crate) fn make_directories(files: &dyn Files, innermost: &Path, data_dir: &Path) -> Result<(), OpenError> {
+/// Makes `dir` and `below` in it. Those above are asked to list them durably; what `dir` lists becomes
+/// durable with [`SyncPoint::RecoveredDirectory`].
+pub(crate) fn make_directories(files: &dyn Files, dir: &Path, below: Option<&Path>, data_dir: &Path) -> Result<(), OpenError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| OpenError::Directory { path, source }
     };
     let is_new = files.create_dir(data_dir).map_err(failed(data_dir))?;
+    let innermost = below.unwrap_or(dir);
     files.create_dir(innermost).map_err(failed(innermost))?;
-    for above in innermost.ancestors().skip(1) {
-        let is_outside = !above.starts_with(data_dir);
-        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        match files.sync_dir(above, SyncPoint::NewDirectory) {
-            // A directory that somebody else made for us need not be readable above.
-            Err(error) if is_outside && !is_new && error.kind() == io::ErrorKind::PermissionDenied => {}
-            result => result.map_err(failed(above))?,
-        }
-        if is_outside {
-            break;
-        }
+    files.sync_dir(data_dir, SyncPoint::NewDirectory).map_err(failed(data_dir))?;
+    let above = data_dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match files.sync_dir(above, SyncPoint::NewDirectory) {
+        // A directory that somebody else made for us need not be readable above.
+        Err(error) if !is_new && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result.map_err(failed(above)),
     }
-    Ok(())
 }
 
 struct Segment {
@@ -115,7 +111,7 @@ pub(crate) fn recover(files: &dyn Files, places: &Places, config: &JournalConfig
         damage.push(Damage { segment: segment_name(next_seq), from_offset: 0, to_offset: 0, from_seq: next_seq, to_seq: ahead });
         next_seq = ahead;
     }
-    let log = Log { segments, positions, health: Health::Writable, readers, damage };
+    let log = Log { segments, positions: Arc::new(positions), health: Health::Writable, readers, damage };
     Ok(Recovered { journal_id, next_seq, log, duplicates })
 }
 
@@ -213,18 +209,22 @@ fn read_positions(segments: &[Segment], journal_id: [u8; 16]) -> io::Result<Posi
     for (index, segment) in segments.iter().enumerate().rev() {
         let mut positions = Positions::new();
         let mut has_checkpoint = false;
-        let check = if index + 1 == segments.len() { Check::Content } else { Check::Header };
-        let mut walk = Walk::new(Arc::clone(&segment.file), journal_id, segment.first_seq, check);
+        let mut damaged_at = None;
+        let mut walk = Walk::new(Arc::clone(&segment.file), journal_id, segment.first_seq, Check::Content);
         walk.set_end(segments.get(index + 1).map(|next| next.first_seq));
         loop {
             match walk.step()? {
                 Step::Block(offset, header) if header.is_checkpoint => has_checkpoint |= read_checkpoint(&walk, offset, &header, &mut positions)?,
-                Step::Block(..) => {
-                    if let Some((name, position)) = Meta::decode(walk.meta()).and_then(|meta| meta.position) {
+                Step::Block(offset, header) => {
+                    // A block of a torn group may be whole while one before it, with lines of the same source, is
+                    // not: its position would step over them. The source reads them again instead.
+                    let group = offset.saturating_sub(u64::from(header.back_to_group));
+                    let is_torn_group = damaged_at.is_some_and(|damaged_at| group <= damaged_at);
+                    if let Some((name, position)) = Meta::decode(walk.meta()).and_then(|meta| meta.position).filter(|_| !is_torn_group) {
                         positions.insert(name.into(), position.to_vec());
                     }
                 }
-                Step::Damaged(_) => {}
+                Step::Damaged(range) => damaged_at = Some(range.from_offset),
                 Step::End => break,
             }
         }
@@ -249,28 +249,40 @@ fn read_checkpoint(walk: &Walk, offset: u64, header: &BlockHeader, positions: &m
     Ok(true)
 }
 
+/// The ids of one block.
+struct Ids {
+    offset: u64,
+    header: BlockHeader,
+}
+
+impl Ids {
+    fn group(&self) -> u64 {
+        self.offset.saturating_sub(u64::from(self.header.back_to_group))
+    }
+
+    fn is_whole(&self, file: &dyn File) -> io::Result<bool> {
+        let block = read_range(file, self.offset, usize::try_from(self.header.size()).unwrap_or(usize::MAX))?;
+        Ok(self.header.is_whole(&block))
+    }
+
+    fn read(&self, file: &dyn File, duplicates: &mut Duplicates) -> io::Result<()> {
+        let part = read_range(file, self.offset + HEADER_SIZE as u64 + u64::from(self.header.meta_length), self.header.n_ids as usize * 16)?;
+        duplicates.restore(ids(&part), self.header.ingested_at);
+        Ok(())
+    }
+}
+
 /// Reads ids as far back as the window goes.
 fn read_ids(segments: &[Segment], journal_id: [u8; 16], window: DuplicateWindow, duplicates: &mut Duplicates) -> io::Result<()> {
     let mut n_ids = 0;
     let mut newest = None;
     let mut parts = Vec::new();
     for (index, segment) in segments.iter().enumerate().rev() {
-        let mut of_segment = Vec::new();
-        let mut oldest = None;
-        let mut walk = Walk::new(Arc::clone(&segment.file), journal_id, segment.first_seq, Check::Header);
-        walk.set_end(segments.get(index + 1).map(|next| next.first_seq));
-        loop {
-            match walk.step()? {
-                Step::Block(offset, header) if header.n_ids > 0 => {
-                    n_ids += header.n_ids as usize;
-                    newest = newest.max(Some(header.ingested_at));
-                    oldest.get_or_insert(header.ingested_at);
-                    of_segment.push((offset + HEADER_SIZE as u64 + u64::from(header.meta_length), header.n_ids as usize * 16, header.ingested_at));
-                }
-                Step::End => break,
-                _ => {}
-            }
-        }
+        let end_seq = segments.get(index + 1).map(|next| next.first_seq);
+        let of_segment = ids_of(segment, journal_id, end_seq)?;
+        n_ids += of_segment.iter().map(|part| part.header.n_ids as usize).sum::<usize>();
+        newest = newest.max(of_segment.last().map(|part| part.header.ingested_at));
+        let oldest = of_segment.first().map(|part| part.header.ingested_at);
         parts.push((&segment.file, of_segment));
         let is_far = oldest.zip(newest).is_some_and(|(oldest, newest)| is_older(oldest, newest, window.min_age));
         if (is_far && n_ids >= window.min_events) || n_ids >= window.max_events {
@@ -278,11 +290,32 @@ fn read_ids(segments: &[Segment], journal_id: [u8; 16], window: DuplicateWindow,
         }
     }
     for (file, of_segment) in parts.into_iter().rev() {
-        for (offset, length, ingested_at) in of_segment {
-            duplicates.restore(ids(&read_range(&**file, offset, length)?), ingested_at);
-        }
+        of_segment.iter().try_for_each(|part| part.read(&**file, duplicates))?;
     }
     Ok(())
+}
+
+/// The blocks of a segment whose ids count. Only the last group of a segment can be torn (a restart follows
+/// it): a block of it that is not whole was not acknowledged, and its events must not count as stored.
+fn ids_of(segment: &Segment, journal_id: [u8; 16], end_seq: Option<u64>) -> io::Result<Vec<Ids>> {
+    let mut found = Vec::new();
+    let mut walk = Walk::new(Arc::clone(&segment.file), journal_id, segment.first_seq, Check::Header);
+    walk.set_end(end_seq);
+    loop {
+        match walk.step()? {
+            Step::Block(offset, header) if header.n_ids > 0 => found.push(Ids { offset, header }),
+            Step::End => break,
+            _ => {}
+        }
+    }
+    let n_sure = found.last().map_or(0, |last| found.partition_point(|part| part.group() < last.group()));
+    let unsure = found.split_off(n_sure);
+    for part in unsure {
+        if part.is_whole(&*segment.file)? {
+            found.push(part);
+        }
+    }
+    Ok(found)
 }
 
 fn read_cursors(files: &dyn Files, places: &Places) -> io::Result<BTreeMap<String, ReaderInfo>> {

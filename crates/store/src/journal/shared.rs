@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use decklog_audit::Timestamp;
-use decklog_audit::journal::{AppendError, Appended, Batch, EventId, RecordHead, RecordKind, SourcePosition};
+use decklog_audit::journal::{AppendError, Appended, Batch, EventId, Origin, RecordHead, RecordKind, SourcePosition};
 
 use super::body::Body;
 use super::duplicates::{Claim, Duplicates, Identity, Kept, Ticket};
@@ -55,7 +55,8 @@ struct Window {
 pub(crate) struct Log {
     /// By first sequence number.
     pub(crate) segments: BTreeMap<u64, SegmentInfo>,
-    pub(crate) positions: Positions,
+    /// Shared with a write under way, which may need all of them.
+    pub(crate) positions: Arc<Positions>,
     pub(crate) health: Health,
     pub(crate) readers: BTreeMap<String, ReaderInfo>,
     pub(crate) damage: Vec<Damage>,
@@ -294,6 +295,7 @@ impl Shared {
             Kept::Some(kept) => body.without_others(kept),
         };
         match kept_body {
+            Ok(body) if body.n_records() == 0 => self.prepare_positions(&body, answer, work),
             Ok(body) => Some(Item::Body(PendingBody { body, answer })),
             Err(error) => {
                 work.append(&mut self.give_back(ids.into_iter(), answer.ticket));
@@ -301,6 +303,18 @@ impl Shared {
                 None
             }
         }
+    }
+
+    /// All events of a body were stored before: only its positions are left to store.
+    fn prepare_positions(&self, body: &Body, answer: Answer, work: &mut Vec<Submission>) -> Option<Item> {
+        let mut batches = body.positions().iter().map(|(name, bytes)| {
+            let mut batch = Batch::new(Origin::default(), self.clock.now());
+            batch.position = Some(SourcePosition { name: Arc::clone(name), bytes: bytes.clone() });
+            batch
+        });
+        let last = batches.next_back().unwrap_or_default();
+        batches.for_each(|batch| self.queue_batch(batch));
+        self.prepare(last, &Kept::All, answer, work)
     }
 
     fn enqueue(&self, item: Item, work: &mut Vec<Submission>) {

@@ -11,7 +11,7 @@ use decklog_audit::journal::{AppendError, Appended};
 
 use super::reserve::Reserve;
 use super::retention;
-use super::segment_writer::{Placed, SegmentWriter};
+use super::segment_writer::{Placed, Positions, SegmentWriter};
 use super::shared::{Health, Item, Pending, PendingBody, SegmentInfo, Shared, Submission};
 
 pub(crate) struct Writer {
@@ -20,6 +20,25 @@ pub(crate) struct Writer {
     reserve: Reserve,
     retry_at: Option<Duration>,
     retention_at: Duration,
+    observe_at: Duration,
+}
+
+/// How often figures that change while nothing happens are taken anew.
+const OBSERVE_EVERY: Duration = Duration::from_secs(10);
+
+/// However the writer's thread ends, nobody waits for it any more.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.is_closed = true;
+        let items = std::mem::take(&mut queue.items);
+        queue.waiting.wake(self.0.next_seq(), Duration::MAX);
+        drop(queue);
+        // Their completions answer that the journal is closed.
+        drop(items);
+    }
 }
 
 /// Whether there will be more to do.
@@ -33,7 +52,8 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let segments = SegmentWriter::new(Arc::clone(&shared.files), shared.dir.clone(), shared.journal_id, shared.config.segment_size, shared.next_seq());
         let reserve = Reserve::new(Arc::clone(&shared.files), &shared.dir, shared.config.reserve);
-        let mut writer = Self { retention_at: shared.clock.uptime(), shared, segments, reserve, retry_at: None };
+        let now = shared.clock.uptime();
+        let mut writer = Self { retention_at: now, observe_at: now, shared, segments, reserve, retry_at: None };
         if let Err(error) = writer.reserve.take() {
             writer.refuse_from_now(&error);
         }
@@ -42,12 +62,13 @@ impl Writer {
 
     /// Works until the journal is closed and everything in the queue is answered.
     pub(crate) fn run(mut self) {
+        let _closing = Closing(Arc::clone(&self.shared));
         loop {
             let shared = Arc::clone(&self.shared);
             let mut queue = shared.queue();
             while queue.items.is_empty() && !queue.is_closed {
                 let now = shared.clock.uptime();
-                let next = [self.retry_at, Some(self.retention_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
+                let next = [self.retry_at, Some(self.retention_at), Some(self.observe_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
                 let Some(patience) = next.checked_sub(now).filter(|patience| !patience.is_zero()) else { break };
                 queue = shared.wait_for_work(queue, patience);
             }
@@ -67,6 +88,10 @@ impl Writer {
         if self.retention_at <= now {
             self.retain(retention::Pressure::None);
             self.retention_at = now + self.shared.config.retention_interval;
+        }
+        if self.observe_at <= now {
+            self.observe();
+            self.observe_at = now + OBSERVE_EVERY;
         }
         let (items, is_closed) = {
             let mut queue = self.shared.queue();
@@ -122,7 +147,7 @@ impl Writer {
 
     fn write(&mut self, group: &mut [Pending]) -> io::Result<Placed> {
         let started = self.shared.clock.uptime();
-        let positions = self.shared.log().positions.clone();
+        let positions = Arc::clone(&self.shared.log().positions);
         let mut blocks: Vec<_> = group.iter_mut().map(|pending| &mut pending.block).collect();
         let placed = self.segments.write(&mut blocks, &positions, self.shared.clock.now())?;
         self.shared.metrics.group_committed(self.shared.clock.uptime().saturating_sub(started));
@@ -135,7 +160,7 @@ impl Writer {
         {
             let mut log = self.shared.log();
             for position in group.iter().filter_map(|pending| pending.position.as_ref()) {
-                log.positions.insert(Arc::clone(&position.name), position.bytes.clone());
+                Arc::make_mut(&mut log.positions).insert(Arc::clone(&position.name), position.bytes.clone());
             }
         }
         let mut parked = self.shared.confirm(group.iter().flat_map(|pending| pending.block.ids()), now);
@@ -156,7 +181,7 @@ impl Writer {
             Err(error) => error,
             Ok(()) => {
                 let body = &pending.body;
-                let mut positions = self.shared.log().positions.clone();
+                let mut positions = Positions::clone(&self.shared.log().positions);
                 positions.extend(body.positions().iter().map(|(name, bytes)| (Arc::clone(name), bytes.clone())));
                 let part = body.part();
                 let now = self.shared.clock.now();
@@ -172,7 +197,7 @@ impl Writer {
     fn acknowledge_body(&mut self, PendingBody { mut body, answer }: PendingBody, placed: Placed, now: Timestamp) {
         body.set_adopted();
         self.add_segment(placed, now);
-        self.shared.log().positions.extend(body.positions().iter().map(|(name, bytes)| (Arc::clone(name), bytes.clone())));
+        Arc::make_mut(&mut self.shared.log().positions).extend(body.positions().iter().map(|(name, bytes)| (Arc::clone(name), bytes.clone())));
         let mut parked = self.shared.confirm(body.identities().iter().filter_map(|identity| identity.id), now);
         self.shared.set_next_seq(self.segments.next_seq());
         for (source, n_events) in body.n_events() {
@@ -225,7 +250,8 @@ impl Writer {
     fn try_again(&mut self) {
         self.retry_at = Some(self.shared.clock.uptime() + self.shared.config.retry_after);
         self.retain(retention::Pressure::DiskFull);
-        let result = self.reserve.take().and_then(|()| self.segments.write(&mut [], &self.shared.log().positions.clone(), self.shared.clock.now()));
+        let positions = Arc::clone(&self.shared.log().positions);
+        let result = self.reserve.take().and_then(|()| self.segments.write(&mut [], &positions, self.shared.clock.now()));
         match result {
             Ok(placed) => {
                 self.retry_at = None;
@@ -244,6 +270,13 @@ impl Writer {
 
     fn retain(&mut self, pressure: retention::Pressure) {
         retention::run(&self.shared, pressure);
+    }
+
+    fn observe(&mut self) {
+        let (next_seq, now) = (self.shared.next_seq(), self.shared.clock.now());
+        for (name, reader) in &self.shared.log().readers {
+            self.shared.metrics.reader_lag(name, next_seq.saturating_sub(reader.cursor), reader.lag(next_seq, now));
+        }
         if let Ok(free) = self.shared.files.free_space(&self.shared.dir) {
             self.shared.metrics.free_bytes(free);
         }

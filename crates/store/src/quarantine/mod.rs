@@ -102,7 +102,7 @@ impl LocalQuarantine {
     /// As [`crate::LocalJournal::open`].
     pub fn open_with(data_dir: &Path, config: QuarantineConfig, files: Arc<dyn Files>, clock: Arc<dyn Clock>, metrics: QuarantineMetrics) -> Result<Self, OpenError> {
         let dir = data_dir.join("quarantine");
-        make_directories(&*files, &dir, data_dir)?;
+        make_directories(&*files, &dir, None, data_dir)?;
         let lock = take_lock(&*files, &*clock, &dir.join("lock"), data_dir)?;
         let found = recover_segments(&*files, &dir, clock.now())?;
         for damage in &found.damage {

@@ -62,7 +62,7 @@ impl QuarantineView {
 
     /// How many items there were that went out to make room.
     pub fn n_dropped(&self) -> u64 {
-        self.blocks.as_ref().map_or(0, |blocks| blocks.oldest_seq() - 1)
+        self.blocks.as_ref().map_or(0, |blocks| blocks.oldest_seq().saturating_sub(1))
     }
 
     /// The items, oldest first. One that went out meanwhile is left out.

@@ -1,10 +1,14 @@
-//! For tests of this room and others: waiting for a future without a runtime.
+//! For tests of this room and others: the contract of the journal's seam, and waiting without a runtime.
+
+mod contract;
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+
+pub use contract::{check_journal, check_reader};
 
 struct Unpark(Thread);
 
