@@ -1,6 +1,7 @@
 //! Events come in.
 //!
 //! * [`webhook`]: what kube-apiserver's `--audit-webhook-config-file` sends to, as an axum router;
+//! * [`tail`]: an audit log file, followed through its rotations;
 //! * [`import`]: log files and folders, once;
 //! * [`split`]: finds the events in any stream of JSON bytes.
 //!
@@ -17,6 +18,7 @@ mod recorder;
 pub mod webhook;
 mod rotation;
 pub mod import;
+pub mod tail;
 #[cfg(test)]
 mod testing;
 

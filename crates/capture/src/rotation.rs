@@ -25,8 +25,9 @@ pub(crate) fn parse(name: &str) -> Option<Backup<'_>> {
         None => (name, false),
     };
     // The extension holds no dot but its first, the time holds one.
-    let dots = plain.match_indices('.').map(|(at, _)| at).chain([plain.len()]);
-    dots.filter_map(|end| {
+    let mut ends: Vec<usize> = plain.match_indices('.').map(|(at, _)| at).collect();
+    ends.push(plain.len());
+    ends.into_iter().filter_map(|end| {
         let start = end.checked_sub(TIME.len())?;
         let time = plain.get(start..end)?;
         let live_stem = plain.get(..start)?.strip_suffix('-')?;
@@ -34,7 +35,7 @@ pub(crate) fn parse(name: &str) -> Option<Backup<'_>> {
         let fits = is_time(time) && !live_stem.is_empty() && !extension.get(1..).unwrap_or_default().contains('.');
         fits.then_some(Backup { live_stem, extension, time, compressed })
     })
-    .last()
+    .next_back()
 }
 
 /// The parts of a live log's name: stem, and extension from the last dot on.

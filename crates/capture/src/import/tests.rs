@@ -216,6 +216,7 @@ async fn to_a_server_the_same_events_arrive() {
     decklog_audit::journal::Journal::append(&journal, batch).await.unwrap();
     let mut expected: Vec<String> = odd.into_iter().chain([line(3), line(4)]).collect();
     let mut arrived = journal.lines();
-    (expected.sort(), arrived.sort());
+    expected.sort();
+    arrived.sort();
     assert_eq!(arrived, expected);
 }

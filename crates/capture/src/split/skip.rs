@@ -209,7 +209,7 @@ impl Brackets {
                     at += 1;
                     continue;
                 }
-                let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return None };
+                let found = memchr::memchr2(b'"', b'\\', &bytes[at..])?;
                 at += found + 1;
                 if bytes[at - 1] == b'"' {
                     self.in_string = false;

@@ -75,7 +75,7 @@ fn the_lists_version_is_given_to_its_items() {
 #[test]
 fn documents_one_after_the_other() {
     let (a, b) = (line(1), line(2));
-    let pretty = format!("{{\n  \"kind\": \"Event\",\n  \"auditID\": \"x\",\n  \"user\": {{\n    \"a\": []\n  }}\n}}");
+    let pretty = "{\n  \"kind\": \"Event\",\n  \"auditID\": \"x\",\n  \"user\": {\n    \"a\": []\n  }\n}";
     check(format!("{a}\n{b}\n"), &[format!("line 1 {a}"), format!("line 2 {b}")]);
     check(format!("\u{feff}{a}\r\n\r\n\n{b}"), &[format!("line 1 {a}"), format!("line 4 {b}")]);
     check(format!("{a}{b}"), &[format!("line 1 {a}"), format!("line 1 {b}")]);

@@ -25,9 +25,11 @@ mod inflate;
 mod problem;
 mod receive;
 mod sources;
+mod status;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +39,8 @@ use tokio::sync::Semaphore;
 
 use crate::recorder::Recorder;
 use sources::SourceNames;
+pub use status::WebhookStatus;
+use status::Statuses;
 
 /// Bounds of the receiver. The defaults are for production; tests make them small.
 #[derive(Clone, Debug)]
@@ -88,6 +92,7 @@ struct Shared {
     /// One permit is a KiB.
     memory: Arc<Semaphore>,
     sources: SourceNames,
+    statuses: Statuses,
 }
 
 impl Receiver {
@@ -95,7 +100,12 @@ impl Receiver {
     pub fn new(recorder: Recorder, config: ReceiverConfig) -> Self {
         let memory = Arc::new(Semaphore::new(config.memory_bytes / 1024));
         let sources = SourceNames::new(config.max_url_sources);
-        Self(Arc::new(Shared { recorder, config, memory, sources }))
+        Self(Arc::new(Shared { recorder, config, memory, sources, statuses: Statuses::default() }))
+    }
+
+    /// How each source that has sent something stands.
+    pub fn statuses(&self) -> BTreeMap<Arc<str>, WebhookStatus> {
+        self.0.statuses.all()
     }
 }
 

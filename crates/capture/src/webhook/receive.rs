@@ -1,19 +1,21 @@
 //! One request: read the body, store what is in it, answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
+use decklog_audit::Timestamp;
 use decklog_audit::access::Identity;
 use decklog_audit::journal::{AppendError, Appended, Origin};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::collect::{Collector, Parts};
 use super::inflate::{InflateError, Inflater};
@@ -54,15 +56,19 @@ pub(super) async fn receive(
     };
     let metrics = shared.recorder.metrics.source(&source);
     match take_body(&shared, origin, &metrics, request).await {
-        Ok(taken) => Json(taken).into_response(),
+        Ok((taken, newest)) => {
+            shared.statuses.taken(&source, now(), newest);
+            Json(taken).into_response()
+        }
         Err(problem) => {
             tracing::warn!(source = &*source, ?problem, "webhook delivery not taken");
+            shared.statuses.refused(&source, now(), problem.to_string());
             problem.into_response()
         }
     }
 }
 
-async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, request: Request) -> Result<Taken, Problem> {
+async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, request: Request) -> Result<(Taken, Option<Timestamp>), Problem> {
     let (head, body) = request.into_parts();
     let length = content_length(&head.headers);
     check_size(shared, length.unwrap_or(0))?;
@@ -70,10 +76,12 @@ async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, req
     let mut inflater = Inflater::new(encoding).map_err(Problem::unsupported_encoding)?;
     let mut memory = Memory::default();
     let share = length.map_or(FIRST_SHARE, |length| usize::try_from(length).unwrap_or(usize::MAX).min(shared.config.batch_bytes) * 2);
-    memory.grow(shared, share).await?;
-
+    let mut sender = Sender { body, began: Instant::now(), last_at: Instant::now(), n_bytes: 0 };
+    if let Err(problem) = memory.grow(shared, share, sender.deadline(shared)).await {
+        sender.drain().await;
+        return Err(problem);
+    }
     let mut collector = Box::new(Collector::new(shared.recorder.clone(), origin, now(), shared.config.batch_bytes));
-    let mut sender = Sender { body, began: Instant::now(), n_bytes: 0 };
     loop {
         let part = match sender.next(shared).await {
             Ok(Some(part)) => part,
@@ -87,12 +95,12 @@ async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, req
         };
         inflater.give(part);
         while let Some(bytes) = inflater.next().map_err(inflate_problem)? {
-            collector = take_bytes(shared, collector, &mut memory, metrics, &bytes).await?;
+            collector = take_bytes(shared, collector, &mut memory, metrics, &bytes, sender.deadline(shared)).await?;
         }
         check_size(shared, inflater.n_out())?;
     }
     if let Some(bytes) = inflater.finish().map_err(inflate_problem)? {
-        collector = take_bytes(shared, collector, &mut memory, metrics, &bytes).await?;
+        collector = take_bytes(shared, collector, &mut memory, metrics, &bytes, sender.deadline(shared)).await?;
     }
     collector.end();
     metrics.received_bytes(inflater.n_out());
@@ -100,7 +108,7 @@ async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, req
     if parts.tally.n_events == 0 && parts.refused.is_empty() && !parts.recognised {
         return Err(Problem::bad_body("the body is empty"));
     }
-    store(shared, parts, metrics).await
+    store(shared, parts, metrics, sender.deadline(shared)).await
 }
 
 async fn take_bytes(
@@ -109,6 +117,7 @@ async fn take_bytes(
     memory: &mut Memory,
     metrics: &SourceMetrics,
     bytes: &Bytes,
+    deadline: Instant,
 ) -> Result<Box<Collector>, Problem> {
     collector.take(bytes);
     if collector.is_full() {
@@ -116,11 +125,14 @@ async fn take_bytes(
             let outcome = collector.set_aside();
             (collector, outcome)
         });
-        let (returned, outcome) = outcome.await.map_err(Problem::unavailable)?;
+        let Ok(outcome) = timeout_at(deadline, outcome).await else {
+            return Err(Problem::unavailable("the disk is too slow"));
+        };
+        let (returned, outcome) = outcome.map_err(Problem::unavailable)?;
         collector = returned;
         outcome.map_err(|error| append_problem(&error, collector.tally.n_events + collector.tally.n_refused(), metrics))?;
     }
-    memory.grow(shared, collector.memory_bytes()).await.inspect_err(|_| {
+    memory.grow(shared, collector.memory_bytes(), deadline).await.inspect_err(|_| {
         metrics.rejected(collector.tally.n_events + collector.tally.n_refused(), Rejected::Overload);
     })?;
     Ok(collector)
@@ -130,7 +142,7 @@ async fn take_bytes(
 ///
 /// Events go first: if the quarantine then fails, the sender comes again and its events are duplicates; the
 /// other way round, what was refused would lie there once for every attempt.
-async fn store(shared: &Shared, parts: Parts, metrics: &SourceMetrics) -> Result<Taken, Problem> {
+async fn store(shared: &Shared, parts: Parts, metrics: &SourceMetrics, deadline: Instant) -> Result<(Taken, Option<Timestamp>), Problem> {
     let Parts { batch, staged, refused, tally, recognised } = parts;
     let n_all = tally.n_events + tally.n_refused();
     let journal = Arc::clone(&shared.recorder.journal);
@@ -156,7 +168,7 @@ async fn store(shared: &Shared, parts: Parts, metrics: &SourceMetrics) -> Result
         }
         Ok::<_, AppendError>(appended)
     };
-    let appended = match timeout(shared.config.disk_patience, storing).await {
+    let appended = match timeout_at(deadline, storing).await {
         Ok(stored) => stored.map_err(|error| append_problem(&error, n_all, metrics))?,
         Err(_) => {
             metrics.rejected(n_all, Rejected::DiskFull);
@@ -169,13 +181,16 @@ async fn store(shared: &Shared, parts: Parts, metrics: &SourceMetrics) -> Result
     if !recognised {
         return Err(Problem::bad_body(why_refused));
     }
-    Ok(Taken { stored: appended.n_stored, duplicates: appended.n_duplicates, quarantined: tally.n_refused() })
+    let taken = Taken { stored: appended.n_stored, duplicates: appended.n_duplicates, quarantined: tally.n_refused() };
+    Ok((taken, tally.times.into_iter().max()))
 }
 
 /// The sending side of a request, watched for progress.
 struct Sender {
     body: Body,
     began: Instant,
+    /// When the last bytes came.
+    last_at: Instant,
     n_bytes: u64,
 }
 
@@ -192,12 +207,36 @@ impl Sender {
             };
             let Ok(part) = frame.into_data() else { continue };
             self.n_bytes += part.len() as u64;
+            self.last_at = Instant::now();
             let elapsed = self.began.elapsed();
             if elapsed > config.idle && self.n_bytes < config.min_bytes_per_second * elapsed.as_secs() {
                 return Err((Problem::slow(format!("{} bytes came in {} s", self.n_bytes, elapsed.as_secs())), true));
             }
             return Ok(Some(part));
         }
+    }
+}
+
+impl Sender {
+    /// By when an answer is due if nothing more comes.
+    fn deadline(&self, shared: &Shared) -> Instant {
+        self.last_at + shared.config.disk_patience
+    }
+
+    /// Reads the rest of a body of common size away, so that the sender gets to read the answer instead of seeing
+    /// the connection reset.
+    async fn drain(&mut self) {
+        const MOST: u64 = 16 << 20;
+        let draining = async {
+            let mut n_bytes = 0;
+            while let Some(Ok(frame)) = self.body.frame().await {
+                n_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if n_bytes > MOST {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(Duration::from_secs(2), draining).await;
     }
 }
 
@@ -209,7 +248,7 @@ struct Memory {
 
 impl Memory {
     /// Waits until `n_bytes` are held.
-    async fn grow(&mut self, shared: &Shared, n_bytes: usize) -> Result<(), Problem> {
+    async fn grow(&mut self, shared: &Shared, n_bytes: usize, deadline: Instant) -> Result<(), Problem> {
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = n_bytes.div_ceil(1024).min(shared.config.memory_bytes / 1024).saturating_sub(held);
         if missing == 0 {
@@ -217,7 +256,7 @@ impl Memory {
         }
         let missing = u32::try_from(missing).unwrap_or(u32::MAX);
         let acquiring = Arc::clone(&shared.memory).acquire_many_owned(missing);
-        match timeout(shared.config.memory_patience, acquiring).await {
+        match timeout_at(deadline.min(Instant::now() + shared.config.memory_patience), acquiring).await {
             Ok(Ok(more)) => {
                 match &mut self.held {
                     Some(held) => held.merge(more),

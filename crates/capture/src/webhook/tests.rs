@@ -22,6 +22,7 @@ use crate::testing::{self, MemoryJournal, MemoryQuarantine, Mood, item, line, li
 
 struct Bench {
     router: Router,
+    receiver: Receiver,
     recorder: Recorder,
     journal: MemoryJournal,
     quarantine: MemoryQuarantine,
@@ -33,8 +34,9 @@ fn identity() -> Identity {
 
 fn bench_with(identity: Identity, config: ReceiverConfig, max_event_bytes: usize) -> Bench {
     let (recorder, journal, quarantine) = testing::recorder(max_event_bytes);
-    let router = routes(Receiver::new(recorder.clone(), config)).layer(Extension(identity));
-    Bench { router, recorder, journal, quarantine }
+    let receiver = Receiver::new(recorder.clone(), config);
+    let router = routes(receiver.clone()).layer(Extension(identity));
+    Bench { router, receiver, recorder, journal, quarantine }
 }
 
 fn bench() -> Bench {
@@ -108,6 +110,9 @@ async fn a_list_becomes_the_lines_of_the_log() {
     let inner = bench.journal.0.lock().unwrap();
     let origin = &inner.origins[0];
     assert_eq!((&*origin.cluster, &*origin.source, &*origin.sender), ("default", "prod", "127.0.0.1:4711"));
+    let status = &bench.receiver.statuses()["prod"];
+    assert_eq!((status.n_taken, status.n_refused, &status.error), (2, 0, &None));
+    assert_eq!(status.last_event.unwrap().to_string(), "2026-11-22T09:54:00.000002Z");
 }
 
 #[tokio::test]
@@ -182,6 +187,32 @@ async fn invalid_utf8_and_huge_numbers_and_deep_nesting() {
     let huge = item(4).replace(r#""verb":"list""#, &format!(r#""verb":"list","requestObject":{{"n":{digits}e{digits}}}"#));
     let deep = item(5).replace(r#""verb":"list""#, &format!(r#""verb":"list","requestObject":{}{}"#, "[".repeat(200_000), "]".repeat(200_000)));
     check_taken(&bench.post(list(&[huge, deep, item(6)])).await, 2, 0, 1);
+}
+
+#[tokio::test]
+async fn credentials_are_hidden_in_the_quarantine_too() {
+    let (mut recorder, journal, quarantine) = testing::recorder(2000);
+    let key = decklog_audit::redact::RedactionKey::generate([7; 32]);
+    let redactor = Some(Arc::new(decklog_audit::redact::Redactor::new(key)));
+    recorder.intake = Arc::new(decklog_audit::intake::Intake { redactor, max_event_bytes: 2000 });
+    let router = routes(Receiver::new(recorder, ReceiverConfig::default())).layer(Extension(identity()));
+    let secret = "hunter2-hunter2-hunter2";
+    let with_secret = |number: u64| {
+        let member = format!(r#""verb":"create","requestObject":{{"kind":"Secret","apiVersion":"v1","stringData":{{"password":"{secret}"}}}}"#);
+        item(number).replace(r#""verb":"list""#, &member)
+    };
+    let broken = with_secret(2).replace("\"user\":", "\"user\" oops");
+    let large = with_secret(3).replace("bob", &"b".repeat(3000));
+    let body = list(&[with_secret(1), broken, large]);
+    let send = |body: String| router.clone().oneshot(Request::post("/ingest/webhook/prod").body(Body::from(body)).unwrap());
+    check_taken(&answer(send(body).await.unwrap()).await, 1, 0, 2);
+    let whole = format!("no list: {{\"kind\":\"Secret\",\"data\":{{\"password\":\"{secret}\"}}}}");
+    check_problem(&answer(send(whole).await.unwrap()).await, 400, "bad-body");
+    let kept = quarantine.0.lock().unwrap();
+    assert_eq!((kept.len(), journal.lines().len()), (3, 1));
+    for text in kept.iter().map(|item| String::from_utf8_lossy(&item.bytes).into_owned()).chain(journal.lines()) {
+        assert!(!text.contains(secret) && text.contains("redacted:"), "{text}");
+    }
 }
 
 #[tokio::test]
