@@ -157,7 +157,7 @@ impl Access {
     /// # Errors
     /// The problem `unauthenticated`, saying what would help.
     pub(crate) fn identify(&self, caller: Caller<'_>, now: Instant) -> Result<Identity, Problem> {
-        if let Some(value) = single(caller.headers, header::AUTHORIZATION) {
+        if let Some(value) = single(caller.headers, &header::AUTHORIZATION) {
             return self.by_bearer(caller, value?, now);
         }
         if self.cookie_matches(caller) {
@@ -233,8 +233,8 @@ fn cookie_name(headers: &HeaderMap) -> String {
 }
 
 /// The value of a header that may stand once.
-fn single(headers: &HeaderMap, name: header::HeaderName) -> Option<Result<&str, Problem>> {
-    let mut values = headers.get_all(&name).iter();
+fn single<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<Result<&'a str, Problem>> {
+    let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     Some(match (value.to_str(), values.next()) {
         (Ok(value), None) => Ok(value),

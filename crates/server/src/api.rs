@@ -28,6 +28,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v1/events", get(events::get))
         .route("/api/v1/events/{name}", get(event::get))
         .route("/api/v1/tail", get(tail::get))
+        .route("/api/v1/fields", get(lists::fields))
         .route("/api/v1/sources", get(lists::sources))
         .route("/api/v1/quarantine", get(lists::quarantine))
         .route("/api/v1/quarantine/export", get(lists::quarantine_export))

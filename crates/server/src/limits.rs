@@ -182,8 +182,8 @@ mod tests {
         let limits = Limits::new(LimitsConfig::default());
         let held: Vec<_> = (0..16).map(|_| limits.tail(&identity("carol")).unwrap()).collect();
         assert_eq!(limits.tail(&identity("carol")).unwrap_err().kind, ProblemKind::RateLimited);
-        limits.tail(&identity("bob")).unwrap();
+        assert!(limits.tail(&identity("bob")).is_ok());
         drop(held);
-        limits.tail(&identity("carol")).unwrap();
+        assert!(limits.tail(&identity("carol")).is_ok());
     }
 }

@@ -25,10 +25,11 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 12] = [
+pub(crate) const PATHS: [&str; 13] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
+    "/api/v1/fields",
     "/api/v1/quarantine",
     "/api/v1/quarantine/export",
     "/api/v1/sources",

@@ -13,7 +13,7 @@ use http::uri::Uri;
 const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 /// Why the door stays shut.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shut {
     /// The peer is another machine.
     #[error("only requests from this machine need no credential")]
@@ -30,7 +30,7 @@ pub enum Shut {
 }
 
 /// Decides on a request that brings no credential.
-pub fn open(peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Shut> {
+pub(super) fn open(peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Shut> {
     local(peer, uri, headers)?;
     let fetch = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
     if fetch || headers.contains_key(header::ORIGIN) {
@@ -41,7 +41,7 @@ pub fn open(peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Shut> {
 
 /// Decides on a request that brings the cookie: the same, but a browser may ask if the page is our own.
 /// `SameSite` alone is not enough, since another port of 127.0.0.1 is the same site.
-pub fn open_with_cookie(peer: IpAddr, uri: &Uri, headers: &HeaderMap, safe_method: bool) -> Result<(), Shut> {
+pub(super) fn open_with_cookie(peer: IpAddr, uri: &Uri, headers: &HeaderMap, safe_method: bool) -> Result<(), Shut> {
     local(peer, uri, headers)?;
     let host = headers.get(header::HOST).map(|host| host.as_bytes()).unwrap_or_default();
     let own_origin = [b"http://", host].concat();
@@ -55,7 +55,7 @@ pub fn open_with_cookie(peer: IpAddr, uri: &Uri, headers: &HeaderMap, safe_metho
 }
 
 /// Whether peer, `Host` and request target are all of this machine, with no proxy between.
-pub fn local(peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Shut> {
+pub(super) fn local(peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Shut> {
     if !peer.to_canonical().is_loopback() {
         return Err(Shut::Remote);
     }
@@ -75,7 +75,7 @@ pub fn local(peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Shut> {
 }
 
 /// Whether `host`, with or without a port, is in 127.0.0.0/8, `[::1]` or `localhost`.
-pub fn is_loopback_host(host: &str) -> bool {
+pub(super) fn is_loopback_host(host: &str) -> bool {
     if let Some(rest) = host.strip_prefix('[') {
         return rest.split_once(']').is_some_and(|(address, port)| address.parse() == Ok(Ipv6Addr::LOCALHOST) && is_port(port));
     }

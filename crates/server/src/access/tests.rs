@@ -5,8 +5,8 @@ use super::*;
 const HASH_FOO: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 const HASH_BAR: &str = "fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9";
 
-fn ask(access: &Access, peer: &str, method: Method, target: &str, headers: &[(&str, &str)]) -> Result<Identity, Problem> {
-    with_caller(peer, &method, target, headers, |caller| access.identify(caller, Instant::now()))
+fn ask(access: &Access, peer: &str, method: &Method, target: &str, headers: &[(&str, &str)]) -> Result<Identity, Problem> {
+    with_caller(peer, method, target, headers, |caller| access.identify(caller, Instant::now()))
 }
 
 fn with_caller<T>(peer: &str, method: &Method, target: &str, headers: &[(&str, &str)], run: impl FnOnce(Caller<'_>) -> T) -> T {
@@ -31,23 +31,23 @@ const HOST: (&str, &str) = ("host", "127.0.0.1:7080");
 #[test]
 fn the_open_door_gives_everything_to_this_machine() {
     let access = AccessConfig::default().build().unwrap();
-    let identity = ask(&access, "127.0.0.1:5", Method::GET, "/", &[HOST]).unwrap();
+    let identity = ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST]).unwrap();
     assert_eq!((&*identity.name, &*identity.peer, identity.source.as_deref()), ("loopback", "127.0.0.1:5", None));
     assert!(Scope::ALL.into_iter().all(|scope| identity.may(scope)));
     for (peer, headers) in [("10.0.0.1:5", vec![HOST]), ("127.0.0.1:5", vec![]), ("127.0.0.1:5", vec![HOST, ("origin", "http://evil")]), ("127.0.0.1:5", vec![("host", "evil:7080")]), ("127.0.0.1:5", vec![HOST, ("authorization", "Bearer foo")]), ("127.0.0.1:5", vec![HOST, ("authorization", "Basic Zm9v")])] {
-        assert_eq!(ask(&access, peer, Method::GET, "/", &headers).unwrap_err().kind, ProblemKind::Unauthenticated, "{peer} {headers:?}");
+        assert_eq!(ask(&access, peer, &Method::GET, "/", &headers).unwrap_err().kind, ProblemKind::Unauthenticated, "{peer} {headers:?}");
     }
 }
 
 #[test]
 fn with_a_tokens_file_only_its_tokens_come_in() {
     let (_directory, access) = with_file(&format!("prod send {HASH_FOO} source=s cluster=c\ncarol read {HASH_BAR}\n"));
-    let prod = ask(&access, "10.0.0.1:5", Method::GET, "/", &[("authorization", "Bearer foo")]).unwrap();
+    let prod = ask(&access, "10.0.0.1:5", &Method::GET, "/", &[("authorization", "Bearer foo")]).unwrap();
     assert_eq!((&*prod.name, prod.source.as_deref(), prod.cluster.as_deref()), ("prod", Some("s"), Some("c")));
     assert!(prod.may(Scope::Send) && !prod.may(Scope::Read));
-    assert!(ask(&access, "127.0.0.1:5", Method::GET, "/", &[HOST, ("authorization", "bearer bar"), ("origin", "http://any")]).is_ok());
+    assert!(ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST, ("authorization", "bearer bar"), ("origin", "http://any")]).is_ok());
     for headers in [vec![HOST], vec![HOST, ("authorization", "Bearer baz")], vec![HOST, ("authorization", "Bearer ")], vec![HOST, ("authorization", "foo")], vec![HOST, ("authorization", "Bearer foo"), ("authorization", "Bearer bar")]] {
-        assert!(ask(&access, "127.0.0.1:5", Method::GET, "/", &headers).is_err(), "{headers:?}");
+        assert!(ask(&access, "127.0.0.1:5", &Method::GET, "/", &headers).is_err(), "{headers:?}");
     }
 }
 
@@ -68,17 +68,17 @@ fn the_link_is_exchanged_for_a_cookie() {
     assert!(exchange("127.0.0.1:5", "/", &browser).is_none());
 
     let pair = cookie.split(';').next().unwrap();
-    let with_cookie = |method: Method, extra: &[(&str, &str)]| ask(&access, "127.0.0.1:5", method, "/api/v1/events", &[&[HOST, ("cookie", &format!("a=b; {pair}"))], extra].concat());
+    let with_cookie = |method: Method, extra: &[(&str, &str)]| ask(&access, "127.0.0.1:5", &method, "/api/v1/events", &[&[HOST, ("cookie", &format!("a=b; {pair}"))], extra].concat());
     assert_eq!(&*with_cookie(Method::GET, &[("sec-fetch-site", "same-origin")]).unwrap().name, "session");
     assert!(with_cookie(Method::GET, &[("sec-fetch-site", "same-site")]).is_err());
     assert!(with_cookie(Method::POST, &[("origin", "http://127.0.0.1:7080")]).is_ok());
     assert!(with_cookie(Method::POST, &[("origin", "http://127.0.0.1:3000")]).is_err());
-    assert!(ask(&access, "127.0.0.1:5", Method::GET, "/", &[HOST, ("cookie", "decklog-7080=00"), ("sec-fetch-site", "same-origin")]).is_err());
-    assert!(ask(&access, "127.0.0.1:5", Method::GET, "/", &[("host", "127.0.0.1:81"), ("cookie", pair), ("sec-fetch-site", "same-origin")]).is_err());
+    assert!(ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST, ("cookie", "decklog-7080=00"), ("sec-fetch-site", "same-origin")]).is_err());
+    assert!(ask(&access, "127.0.0.1:5", &Method::GET, "/", &[("host", "127.0.0.1:81"), ("cookie", pair), ("sec-fetch-site", "same-origin")]).is_err());
     let token = target.split('=').nth(1).unwrap();
     let bearer = format!("Bearer {token}");
-    assert!(ask(&access, "127.0.0.1:5", Method::GET, "/", &[HOST, ("authorization", &bearer)]).is_ok());
-    assert!(ask(&access, "10.0.0.1:5", Method::GET, "/", &[HOST, ("authorization", &bearer)]).is_err());
+    assert!(ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST, ("authorization", &bearer)]).is_ok());
+    assert!(ask(&access, "10.0.0.1:5", &Method::GET, "/", &[HOST, ("authorization", &bearer)]).is_err());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use decklog_audit::access::Scope;
 
 /// The largest file that is read, in bytes: some ten thousand tokens.
-pub const MAX_FILE_BYTES: usize = 1 << 20;
+pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 const MAX_ERRORS: usize = 100;
 const MAX_NAME: usize = 128;
 

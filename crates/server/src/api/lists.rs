@@ -1,4 +1,4 @@
-//! The small routes: sources, quarantine and its export, version, the list of paths, metrics.
+//! The small routes: filter fields, sources, quarantine and its export, version, the list of paths, metrics.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use decklog_audit::access::Identity;
+use decklog_audit::filter::fields::{Below, FIELDS, FieldInfo};
 use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
@@ -37,6 +38,39 @@ pub(crate) struct Items<T> {
 pub(crate) async fn sources(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<Items<SourceStatus>>, Problem> {
     Parameters::read(&uri, &[]).finish()?;
     Ok(Json(Items { items: (shared.parts.sources)() }))
+}
+
+/// One field of the filter language.
+#[derive(Serialize)]
+pub(crate) struct FieldItem {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    #[serde(rename = "type")]
+    kind: &'static str,
+    list: bool,
+    ordered: bool,
+    /// What follows the name: nothing, key, path, path-or-nothing, part-or-nothing.
+    below: &'static str,
+    values: &'static [&'static str],
+    note: &'static str,
+}
+
+impl FieldItem {
+    fn of(field: &FieldInfo) -> Self {
+        let below = match field.below {
+            Below::Nothing => "nothing",
+            Below::Key => "key",
+            Below::Path => "path",
+            Below::PathOrNothing => "path-or-nothing",
+            Below::LatencyPartOrNothing => "part-or-nothing",
+        };
+        Self { name: field.name, aliases: field.aliases, kind: field.kind.name(), list: field.list, ordered: field.kind.is_ordered(), below, values: field.kind.values(), note: field.note }
+    }
+}
+
+pub(crate) async fn fields(uri: Uri) -> Result<Json<Items<FieldItem>>, Problem> {
+    Parameters::read(&uri, &[]).finish()?;
+    Ok(Json(Items { items: FIELDS.iter().map(FieldItem::of).collect() }))
 }
 
 #[derive(Serialize)]

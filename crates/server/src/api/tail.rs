@@ -182,12 +182,9 @@ impl Tail {
             if self.position < end {
                 continue;
             }
-            let last_seen = self.position.saturating_sub(1);
-            let grown = self.shared.parts.journal.wait_beyond(last_seen, patience);
+            let grown = self.shared.parts.journal.wait_beyond(self.position, patience);
             tokio::select! {
-                // `wait_beyond(seq)` ends when the next number is above `seq`; an empty journal's is 0.
-                _ = grown, if self.position > 0 => {}
-                () = tokio::time::sleep(patience.min(EMPTY_JOURNAL_LOOK)), if self.position == 0 => {}
+                _ = grown => {}
                 () = tokio::time::sleep_until(keep_alive_at) => {}
                 _ = self.stopping.wait_for(|stopping| *stopping) => {}
             }
@@ -208,8 +205,8 @@ impl Tail {
         });
         let skipped = match counting.await {
             Ok(Ok(skipped)) => skipped,
-            Ok(Err(error)) => return Err(Some(self.failed(problem_of(error)))),
-            Err(panicked) => return Err(Some(self.failed(Problem::internal(panicked.to_string())))),
+            Ok(Err(error)) => return Err(Some(self.failed(&problem_of(error)))),
+            Err(panicked) => return Err(Some(self.failed(&Problem::internal(panicked.to_string())))),
         };
         self.position = end;
         if skipped == 0 {
@@ -243,8 +240,8 @@ impl Tail {
         });
         match searching.await {
             Ok(Ok(slice)) => Ok(slice),
-            Ok(Err(error)) => Err(Some(self.failed(problem_of(error)))),
-            Err(panicked) => Err(Some(self.failed(Problem::internal(panicked.to_string())))),
+            Ok(Err(error)) => Err(Some(self.failed(&problem_of(error)))),
+            Err(panicked) => Err(Some(self.failed(&Problem::internal(panicked.to_string())))),
         }
     }
 
@@ -253,12 +250,9 @@ impl Tail {
     }
 
     /// The last event of a tail whose search failed: the client may come again.
-    fn failed(&self, problem: Problem) -> Bytes {
+    fn failed(&self, problem: &Problem) -> Bytes {
         tracing::error!(inside = problem.inside.as_deref(), "a tail ends: its search failed");
         let detail = serde_json::to_string(&problem.detail).expect("strings are always JSON");
         format!("event: error\ndata: {{\"detail\":{detail}}}\n\n").into()
     }
 }
-
-/// How often an empty journal is looked at for its first record.
-const EMPTY_JOURNAL_LOOK: Duration = Duration::from_millis(250);
