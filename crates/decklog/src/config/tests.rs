@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use super::layers::Loaded;
 use super::*;
 use crate::failure::Failures;
 
