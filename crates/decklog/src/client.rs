@@ -151,7 +151,8 @@ async fn deliver(client: &Client, post: Post) -> Result<Delivered, DeliverError>
             let counts: Counts = serde_json::from_slice(&body).map_err(|error| DeliverError::Failed(format!("{} did not answer as decklog does: {error}", client.base)))?;
             Ok(Delivered { stored: counts.stored, duplicates: counts.duplicates, quarantined: counts.quarantined })
         }
-        StatusCode::BAD_REQUEST if post.only_bad => Ok(Delivered { quarantined: 1, ..Delivered::default() }),
+        // Nothing in the body is an event; the server has put it into its quarantine, whole.
+        StatusCode::BAD_REQUEST => Ok(Delivered { quarantined: 1, ..Delivered::default() }),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
             tokio::time::sleep(pause).await;
             Err(DeliverError::Busy(failure_of(status, &body, &client.base).message))

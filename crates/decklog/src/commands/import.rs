@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use decklog_capture::import::{Ending, InputError, LocalDelivery, Progress, RemoteDelivery, Summary, find_inputs, import};
 
-use crate::cli::{OutputFlags, OutputFormat, TEMPLATE, TargetFlags};
+use crate::cli::{SummaryFlags, OutputFormat, TEMPLATE, TargetFlags};
 use crate::client::{Client, poster};
 use crate::commands::Context;
 use crate::config::{Config, SettingFlags, load_layers};
@@ -47,7 +47,7 @@ pub(crate) struct ImportFlags {
     max_event_size: Option<String>,
     /// How the summary is written.
     #[command(flatten)]
-    pub(crate) output: OutputFlags,
+    pub(crate) output: SummaryFlags,
 }
 
 /// Imports.
@@ -66,6 +66,8 @@ pub(crate) fn run(flags: &ImportFlags, context: &Context) -> Outcome {
     let bar = Bar::new(context);
     let progress = |progress: Progress| bar.show(progress.n_read, progress.n_total, progress.n_events);
     let mut summary = match &client {
+        // Nothing to read: a data directory is not made for it.
+        _ if inputs.is_empty() => Summary::default(),
         Some(client) => runtime.block_on(import(inputs, max_event_bytes, Arc::new(RemoteDelivery::new(poster(client))), progress)),
         None => {
             let store = Store::open(&config)?;

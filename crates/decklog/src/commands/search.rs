@@ -39,7 +39,7 @@ pub(crate) struct SearchFlags {
     /// When.
     #[command(flatten)]
     range: RangeFlags,
-    /// final (one event a request), all, or a list [default: final in tables, else all]
+    /// final, all or a list [default: final in tables, else all]
     #[arg(long, value_name = "STAGES", help_heading = "Which events")]
     stages: Option<String>,
     /// The newest N; 0 is all
@@ -49,7 +49,7 @@ pub(crate) struct SearchFlags {
     #[command(flatten)]
     pub(crate) output: OutputFlags,
     /// Oldest or newest first [default: desc in tables, else asc]
-    #[arg(long, value_enum, value_name = "ORDER", help_heading = "Output")]
+    #[arg(long, value_enum, value_name = "asc|desc", hide_possible_values = true, help_heading = "Output")]
     order: Option<OrderChoice>,
     /// The columns of tables and CSV, with commas between
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", hide_possible_values = true, help_heading = "Output")]
