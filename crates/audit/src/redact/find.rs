@@ -233,11 +233,8 @@ impl<'a> Walk<'a> {
             Place::Token => Why::Token,
             _ => return,
         };
-        let mut index = 0;
-        self.findings.retain(|finding| {
-            index += 1;
-            index <= first_finding || finding.why != why
-        });
+        let inside = self.findings.split_off(first_finding);
+        self.findings.extend(inside.into_iter().filter(|finding| finding.why != why));
         self.findings.push(Finding { at, quote: "\"".to_owned(), value: None, why });
     }
 

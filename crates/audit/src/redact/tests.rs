@@ -271,6 +271,25 @@ fn bytes_that_are_no_event() {
     assert!(!text(nested.as_bytes()).contains("aHVudGVy"));
 }
 
+/// Each of these took time that grew with the square of its length, or would have.
+#[test]
+fn hostile_repetition_takes_linear_time() {
+    let repeat = |text: &str| text.repeat((2 << 20) / text.len());
+    for unit in ["eyJ", "eyJa.", "://a:b/", "://a:b", "Bearer ", "Authorization: ", "Basic YQ== ", "\\\\u0065", "{[", "a:b@"] {
+        let line = event(&format!(r#""userAgent":"{0}","requestObject":{{"kind":"Secret","data":{{"a":"{0}"}}}}"#, repeat(unit)));
+        redacted(&line);
+    }
+    for unit in ["token=", "password:", "--token ", "-u a:b ", "secret", "token%3D", "%", "command=token=&", "command=-u&command=a:b&", "token=a&"] {
+        redacted(&event(&format!(r#""requestURI":"/x?command={}""#, repeat(unit))));
+    }
+    for unit in [r#""a":{},"#, r#""data":{"x":[]},"#, r#""a":"{}","#, r#""kind":"Secret","#] {
+        redacted(&event(&format!(r#""requestObject":{{"kind":"Secret","data":{{{}"z":1}}}}"#, repeat(unit))));
+    }
+    let deep = format!("{}1{}", r#"{"kind":"Secret","data":"#.repeat(1000), "}".repeat(1000));
+    redacted(&event(&format!(r#""requestObject":[{}1]"#, format!("{deep},").repeat(20))));
+    redacted_bytes(repeat("\"requestURI\"").as_bytes());
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         Just("kind"), Just("Secret"), Just("data"), Just("stringData"), Just("token"), Just("TokenReview"), Just("objectRef"), Just("resource"), Just("secrets"), Just("path"), Just("/data/x"), Just("value"),
