@@ -161,26 +161,34 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes a string; the scanner stands on its opening quote.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<StringSpan> {
         self.expect(b'"')?;
         let start = self.at;
-        let mut escaped = false;
+        let end = start + plain_length(self.bytes.get(start..).unwrap_or_default());
+        self.at = end;
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at += 1;
+            return Ok(StringSpan { start, end, escaped: false });
+        }
+        self.escaped_string(start)
+    }
+
+    /// The rest of a string from its first escape on, which is rare: kept out of the way of the others.
+    #[inline(never)]
+    fn escaped_string(&mut self, start: usize) -> Result<StringSpan> {
         loop {
-            self.at += plain_length(self.bytes.get(self.at..).unwrap_or_default());
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     let end = self.at;
                     self.at += 1;
-                    return Ok(StringSpan { start, end, escaped });
+                    return Ok(StringSpan { start, end, escaped: true });
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'\\') => self.escape()?,
                 Some(&byte) => return Err(self.error(JsonErrorKind::ControlCharacter(byte))),
                 None => return Err(self.error(JsonErrorKind::Incomplete)),
             }
+            self.at += plain_length(self.bytes.get(self.at..).unwrap_or_default());
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{config, help, version};
+use crate::commands::{config, help, import, quarantine, search, serve, sources, tail, version};
 use crate::output::ColorChoice;
 
 /// Sentence, usage, examples, arguments, exit codes.
@@ -39,6 +39,12 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Serve(serve::ServeFlags),
+    Import(import::ImportFlags),
+    Search(search::SearchFlags),
+    Tail(tail::TailFlags),
+    Quarantine(quarantine::QuarantineFlags),
+    Sources(sources::SourcesFlags),
     Config(config::ConfigFlags),
     Version(version::VersionFlags),
     Help(help::HelpFlags),
@@ -148,8 +154,13 @@ impl Command {
     /// The form of the answer, which is also the form of errors.
     pub(crate) fn output(&self) -> OutputFormat {
         match self {
+            Self::Search(flags) => flags.output.output,
+            Self::Tail(flags) => flags.output.output,
+            Self::Import(flags) => flags.output.output,
+            Self::Quarantine(flags) => flags.output(),
+            Self::Sources(flags) => flags.output(),
             Self::Version(flags) => flags.output.output,
-            Self::Config(_) | Self::Help(_) => OutputFormat::Table,
+            Self::Serve(_) | Self::Config(_) | Self::Help(_) => OutputFormat::Table,
         }
     }
 }

@@ -2,7 +2,15 @@
 
 pub(crate) mod config;
 pub(crate) mod help;
+pub(crate) mod import;
+pub(crate) mod quarantine;
+pub(crate) mod search;
+pub(crate) mod serve;
+pub(crate) mod sources;
+pub(crate) mod tail;
 pub(crate) mod version;
+
+use std::io::Write;
 
 use crate::cli::{Cli, Command, CommonFlags, OutputFormat};
 use crate::failure::Outcome;
@@ -28,10 +36,10 @@ impl Context {
     }
 
     /// Says something on stderr beside the answer, unless `-q`.
-    #[allow(clippy::print_stderr)]
     pub(crate) fn note(&self, text: &str) {
         if !self.common.quiet {
-            eprintln!("{text}");
+            // A stderr that is gone is no reason to fail.
+            let _ = writeln!(std::io::stderr(), "{text}");
         }
     }
 
@@ -59,6 +67,12 @@ impl Context {
 /// Runs the command.
 pub(crate) fn run(cli: Cli, context: &Context) -> Outcome {
     match cli.command {
+        Command::Serve(flags) => serve::run(&flags, context),
+        Command::Import(flags) => import::run(&flags, context),
+        Command::Search(flags) => search::run(&flags, context),
+        Command::Tail(flags) => tail::run(&flags, context),
+        Command::Quarantine(flags) => quarantine::run(&flags, context),
+        Command::Sources(flags) => sources::run(&flags, context),
         Command::Config(flags) => config::run(&flags, context),
         Command::Version(flags) => version::run(&flags, context),
         Command::Help(flags) => help::run(&flags, context),

@@ -27,12 +27,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use defaults::commented_file;
-pub(crate) use environment::{CLIENT_VARIABLES, unknown_variables, variable_of};
+pub(crate) use environment::{CLIENT_VARIABLES, variable_of};
 pub(crate) use flags::SettingFlags;
-pub(crate) use layers::{Loaded, load_layers};
-pub(crate) use settings::{SETTINGS, Setting};
+pub(crate) use layers::load_layers;
+pub(crate) use settings::SETTINGS;
 pub(crate) use sources::{SourceConfig, SourceKind};
-pub(crate) use units::{ByteSize, duration_text, parse_duration, parse_size};
+pub(crate) use units::ByteSize;
 
 #[cfg(test)]
 pub(crate) use reference::reference_page;

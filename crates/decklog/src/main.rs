@@ -5,11 +5,16 @@
 //! turns every error into a text and an exit code ([`failure`]).
 
 mod cli;
+mod client;
 mod commands;
 mod config;
 mod failure;
 mod output;
+mod progress;
+mod question;
 mod suggest;
+mod target;
+mod wiring;
 
 #[cfg(test)]
 mod bless;

@@ -4,6 +4,7 @@
 
 mod answer;
 mod csv;
+mod events;
 mod paint;
 mod row;
 mod table;
@@ -13,9 +14,10 @@ mod when;
 
 pub(crate) use answer::Answer;
 pub(crate) use csv::write_csv_row;
+pub(crate) use events::{EventForm, EventWriter};
 pub(crate) use paint::{ColorChoice, Paint, Style};
-pub(crate) use row::{Column, Precision, Row};
+pub(crate) use row::Column;
 pub(crate) use table::{Cell, Head, Table};
 pub(crate) use terminal::terminal_width;
-pub(crate) use text::{cut_middle, escape, is_hostile, with_thousands};
+pub(crate) use text::{escape, is_hostile, with_thousands};
 pub(crate) use when::Zone;

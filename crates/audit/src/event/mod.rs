@@ -14,6 +14,8 @@ mod encode;
 mod legacy;
 
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;

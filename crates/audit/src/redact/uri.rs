@@ -57,6 +57,9 @@ fn shaped(part: &str, start: usize, plus: Plus, found: &mut Vec<UriCredential>) 
 
 /// All words of a command are looked at together: `--password` and its value are two of them.
 fn in_commands(commands: &[(usize, Mapped<'_>)], found: &mut Vec<UriCredential>) {
+    if commands.is_empty() {
+        return;
+    }
     let mut joined = String::new();
     let mut starts = Vec::with_capacity(commands.len());
     for (_, word) in commands {

@@ -9,6 +9,14 @@ use super::settings::{SETTINGS, Setting};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SettingFlags(pub(crate) Vec<(&'static Setting, String)>);
 
+impl SettingFlags {
+    /// Of a command that has only some of them, by flag; `None` was not given.
+    pub(crate) fn of(given: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Self {
+        let setting = |flag: &str| SETTINGS.iter().find(|setting| setting.flag == flag);
+        Self(given.into_iter().filter_map(|(flag, value)| Some((setting(flag)?, value?))).collect())
+    }
+}
+
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = SETTINGS.iter().filter_map(|setting| matches.get_one::<String>(setting.flag).map(|value| (setting, value.clone())));

@@ -7,7 +7,7 @@ use super::environment::{unknown_variables, variable_of};
 use super::file::ConfigFile;
 use super::flags::SettingFlags;
 use super::settings::{Fault, SETTINGS, Setting};
-use super::sources::{SourceConfig, SourceKind};
+use super::sources::{SourceConfig, SourceKind, is_source_name};
 use super::yaml::{Node, Spot, Value, parse, place_in};
 use super::Config;
 use crate::failure::{Failure, Failures, Place};
@@ -165,8 +165,9 @@ fn add_tails(sources: &mut Vec<SourceConfig>, tails: &[PathBuf]) {
             continue;
         }
         let stem: Arc<str> = path.file_stem().map_or_else(|| "tail".into(), |stem| stem.to_string_lossy().as_ref().into());
-        let stem: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).take(48).collect();
-        let stem = if stem.starts_with(|c: char| c.is_ascii_alphanumeric()) { stem } else { format!("tail{stem}") };
+        let stem: String = stem.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).take(48).collect();
+        let stem = stem.trim_matches(['-', '.']);
+        let stem = if is_source_name(stem) { stem.to_owned() } else { "tail".to_owned() };
         let taken = |name: &str| sources.iter().any(|source| source.name == name);
         let name = if taken(&stem) { (2_u32..).map(|n| format!("{stem}-{n}")).find(|name| !taken(name)).unwrap_or(stem) } else { stem };
         sources.push(SourceConfig { name, cluster: None, kind: SourceKind::Tail { path: path.clone() } });

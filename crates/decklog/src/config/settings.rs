@@ -122,9 +122,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         flag: "sources",
         value_name: "JSON",
         default: "[]",
-        example: "[{name: prod, type: webhook, tokenFile: /etc/decklog/prod.token}, {name: node, type: tail, path: /var/log/kubernetes/audit/audit.log}]",
-        doc: "What comes in: a list of {name, type, …}\nType webhook takes kube-apiserver's posts at /ingest/webhook/NAME; tokenFile holds the token it must bring. \
-Type tail follows the audit log file at path, and its rotations. Either may name its cluster.",
+        example: "[{name: prod, type: webhook}, {name: node, type: tail, path: /var/log/kubernetes/audit/audit.log}]",
+        doc: "What comes in: a list of {name, type, …}\nType webhook takes kube-apiserver's posts at /ingest/webhook/NAME; its token and cluster stand in the tokens file.
+Type tail follows the audit log file at path, and its rotations; it may name its cluster.",
         apply: |config, node| read_sources(node).map(|sources| config.sources = sources),
     },
     Setting {

@@ -22,10 +22,9 @@ pub(crate) struct SourceConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SourceKind {
     /// kube-apiserver posts to `/ingest/webhook/NAME`.
-    Webhook {
-        /// Holds the token it must bring.
-        token_file: Option<PathBuf>,
-    },
+    ///
+    /// What token it must bring and which cluster it is stands in the tokens file.
+    Webhook,
     /// An audit log file that is followed.
     Tail {
         /// The file.
@@ -33,9 +32,9 @@ pub(crate) enum SourceKind {
     },
 }
 
-const KEYS: [&str; 5] = ["name", "type", "cluster", "tokenFile", "path"];
-/// Plain secrets people may try to write here.
-const PLAIN_SECRETS: [&str; 3] = ["token", "password", "secret"];
+const KEYS: [&str; 4] = ["name", "type", "cluster", "path"];
+/// Credentials people may try to write here.
+const SECRETS: [&str; 4] = ["token", "tokenFile", "password", "secret"];
 
 /// Reads the list, noting every fault of every source.
 pub(crate) fn read_sources(node: &Node) -> Result<Vec<SourceConfig>, Vec<Fault>> {
@@ -68,21 +67,21 @@ fn read_source(item: &Node, faults: &mut Vec<Fault>) -> Option<SourceConfig> {
         check_key(key, faults);
     }
     let find = |wanted: &str| members.iter().find(|(key, _)| key.text == wanted).map(|(_, node)| node);
-    let source_name = required(item, "name", find("name"), faults).and_then(|(node, text)| checked_name(node, text, faults));
+    let source_name = required(item, "name", find("name"), faults).and_then(|(node, text)| checked_source_name(node, text, faults));
     let cluster = optional("cluster", find("cluster"), faults).and_then(|(node, text)| checked_name(node, text, faults));
     let path = optional("path", find("path"), faults);
-    let token_file = optional("tokenFile", find("tokenFile"), faults);
     let kind = match required(item, "type", find("type"), faults)? {
         (_, "webhook") => {
             if let Some((node, _)) = path {
                 faults.push(Fault::of(node, "a webhook source has no path"));
             }
-            SourceKind::Webhook { token_file: token_file.map(|(_, text)| PathBuf::from(text)) }
+            if let Some(node) = find("cluster") {
+                let help = "its credential names it: a line of server.auth.tokensFile with source=NAME cluster=NAME";
+                faults.push(Fault::of(node, "a webhook source has no cluster of its own").help(help));
+            }
+            SourceKind::Webhook
         }
         (_, "tail") => {
-            if let Some((node, _)) = token_file {
-                faults.push(Fault::of(node, "a tail source has no tokenFile"));
-            }
             let (_, path) = required(item, "path", find("path"), faults)?;
             SourceKind::Tail { path: PathBuf::from(path) }
         }
@@ -100,8 +99,8 @@ fn check_key(key: &Key, faults: &mut Vec<Fault>) {
         return;
     }
     let message = format!("a source has no `{}`", key.text);
-    let help = if PLAIN_SECRETS.contains(&key.text.as_str()) {
-        "secrets come by file: write the token to a file and name it in `tokenFile`".to_owned()
+    let help = if SECRETS.contains(&key.text.as_str()) {
+        "a source's token is a line of server.auth.tokensFile: NAME send SHA256-HEX source=NAME".to_owned()
     } else {
         let meant = closest(&key.text, KEYS).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
         format!("{meant}a source has {}", KEYS.join(", "))
@@ -133,6 +132,22 @@ fn required<'a>(item: &Node, key: &str, node: Option<&'a Node>, faults: &mut Vec
         faults.push(Fault::of(item, format!("a source here has no `{key}`")));
     }
     found
+}
+
+/// The name is a part of the webhook's path and a metric's label.
+fn checked_source_name(node: &Node, text: &str, faults: &mut Vec<Fault>) -> Option<String> {
+    if is_source_name(text) {
+        return Some(text.to_owned());
+    }
+    let help = "1 to 63 lower-case letters, digits, `-` and `.`, a letter or digit first and last";
+    faults.push(Fault::of(node, format!("`{text}` is not a source's name")).help(help));
+    None
+}
+
+/// As the webhook receiver has it.
+pub(crate) fn is_source_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 63 && text.starts_with(plain) && text.ends_with(plain) && text.chars().all(|c| plain(c) || matches!(c, '-' | '.'))
 }
 
 fn checked_name(node: &Node, text: &str, faults: &mut Vec<Fault>) -> Option<String> {
