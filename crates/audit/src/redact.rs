@@ -154,9 +154,10 @@ pub(crate) fn may_hold_secrets(decoded: &Decoded<'_>, line: &str) -> bool {
 
 fn is_suspicious(text: &str) -> bool {
     let Some(searcher) = SUSPICIOUS.as_ref() else { return true };
+    let mut no_jwt_before = 0;
     searcher.find_iter(text).any(|hit| match &text[hit.start()..hit.end()] {
         URI => is_suspicious_uri(&text[hit.end()..]),
-        "eyJ" => shapes::jwt(text, hit.start()).is_some(),
+        "eyJ" => hit.start() >= no_jwt_before && shapes::jwt(text, hit.start()).map_err(|end| no_jwt_before = end).is_ok(),
         "://" => is_suspicious_url(&text[hit.end()..]),
         _ => true,
     })
@@ -170,8 +171,19 @@ fn is_suspicious_uri(rest: &str) -> bool {
     content.ends_with('\\') || (content.contains(['?', '%']) && !uri::uri_credentials(&mapped::Mapped::json(content).text).is_empty())
 }
 
+/// How much of a URL the quick look takes; a longer one is worth a closer look.
+const MAX_QUICK_URL: usize = 512;
+
 /// Whether what follows `://` may hold a password; escapes are not looked into.
 fn is_suspicious_url(rest: &str) -> bool {
-    let url = rest.as_bytes().iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b'"');
-    url.fold((false, false), |(colon, at), byte| (colon || *byte == b':', at || (colon && *byte == b'@'))).1
+    let mut colon = false;
+    for byte in rest.bytes().take(MAX_QUICK_URL) {
+        match byte {
+            b'"' | b' ' | b'\t' | b'\n' | b'\r' => return false,
+            b':' => colon = true,
+            b'@' if colon => return true,
+            _ => {}
+        }
+    }
+    rest.len() > MAX_QUICK_URL
 }

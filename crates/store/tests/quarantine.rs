@@ -1,12 +1,15 @@
 //! The quarantine on real files.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use decklog_audit::Timestamp;
 use decklog_audit::journal::Origin;
 use decklog_audit::quarantine::{Quarantine, Refused};
-use decklog_store::{LocalQuarantine, QuarantineConfig, QuarantineView};
+use decklog_store::clock::SystemClock;
+use decklog_store::files::memory::{Fault, MemoryFiles, Random};
+use decklog_store::{LocalQuarantine, QuarantineConfig, QuarantineMetrics, QuarantineView};
 
 fn refused(place: &str, bytes: &[u8]) -> Refused {
     Refused {
@@ -61,5 +64,37 @@ fn the_oldest_go_out_and_are_counted() {
         assert_eq!(places.last().unwrap(), "199");
         let size: u64 = std::fs::read_dir(dir.path().join("quarantine")).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
         assert!(size <= 11_000, "{size}");
+    }
+}
+
+#[test]
+fn what_was_kept_outlives_power_cuts() {
+    let open = |files: &MemoryFiles| {
+        let config = QuarantineConfig { segment_size: 500, ..QuarantineConfig::default() };
+        LocalQuarantine::open_with(Path::new("/data"), config, Arc::new(files.clone()), Arc::new(SystemClock::default()), QuarantineMetrics::default())
+    };
+    for seed in 0..500 {
+        let mut random = Random::new(seed);
+        let mut files = MemoryFiles::new();
+        let mut kept = Vec::new();
+        for life in 0..4 {
+            files.strike(random.below(30), Fault::Stop);
+            files.strike(random.below(60), Fault::Fail);
+            if let Ok(quarantine) = open(&files) {
+                for number in 0..10 {
+                    let place = format!("{life}/{number}");
+                    if quarantine.put(vec![refused(&place, place.as_bytes())]).is_ok() {
+                        kept.push(place);
+                    }
+                }
+            }
+            files = if random.one_in(4) { files.process_ends() } else { files.power_cut(&mut random) };
+        }
+        let _quarantine = open(&files).unwrap();
+        let view = QuarantineView::open_with(Path::new("/data"), Arc::new(files.clone())).unwrap();
+        let found: Vec<_> = view.items().map(Result::unwrap).filter(|item| view.read(item).unwrap().is_some()).map(|item| item.place).collect();
+        for place in &kept {
+            assert_eq!(found.iter().filter(|found| *found == place).count(), 1, "seed {seed}: {place}");
+        }
     }
 }

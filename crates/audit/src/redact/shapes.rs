@@ -17,14 +17,15 @@ static STARTS: LazyLock<Option<packed::Searcher>> =
 
 /// Appends the parts of `text` that are credentials, in rising order without overlaps.
 pub(super) fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
-    let mut behind = 0;
+    let (mut behind, mut no_jwt_before) = (0, 0);
     let Some(starts) = STARTS.as_ref() else { return };
     for start in starts.find_iter(text) {
         if start.start() < behind {
             continue;
         }
         let credential = match &text[start.start()..start.end()] {
-            JWT => jwt(text, start.start()),
+            JWT if start.start() < no_jwt_before => None,
+            JWT => jwt(text, start.start()).map_err(|end| no_jwt_before = end).ok(),
             URL => url_password(text, start.end()),
             word if word.len() == "Bearer".len() && !word.ends_with(' ') => bearer(text, start.start(), start.end()),
             _ => basic(text, start.end()),
@@ -44,16 +45,17 @@ fn run(text: &str, from: usize, belongs: impl Fn(u8) -> bool) -> usize {
     from + text.as_bytes()[from..].iter().take_while(|byte| belongs(**byte)).count()
 }
 
-/// `eyJ….….…`: a base64url header that begins like `{"`, two dots at least; a JWE has four.
-pub(super) fn jwt(text: &str, start: usize) -> Option<Range<usize>> {
+/// `eyJ….….…`: a base64url header that begins like `{"`, two dots at least; a JWE has four. If it is none,
+/// gives up to where no other can begin, so that one long word is not gone through for each `eyJ` in it.
+pub(super) fn jwt(text: &str, start: usize) -> Result<Range<usize>, usize> {
     let bytes = text.as_bytes();
     let header = run(text, start, is_base64url);
     if bytes.get(header) != Some(&b'.') {
-        return None;
+        return Err(header);
     }
     let payload = run(text, header + 1, is_base64url);
     if payload == header + 1 || bytes.get(payload) != Some(&b'.') {
-        return None;
+        return Err(payload);
     }
     let mut end = run(text, payload + 1, is_base64url);
     while bytes.get(end) == Some(&b'.') {
@@ -63,8 +65,11 @@ pub(super) fn jwt(text: &str, start: usize) -> Option<Range<usize>> {
         }
         end = part;
     }
-    Some(start..end)
+    Ok(start..end)
 }
+
+/// How far a password with a `/` in it is looked for.
+const MAX_ODD_PASSWORD: usize = 256;
 
 /// The password of `scheme://user:password@host`; `start` is behind the `://`.
 pub(super) fn url_password(text: &str, start: usize) -> Option<Range<usize>> {
@@ -76,8 +81,8 @@ pub(super) fn url_password(text: &str, start: usize) -> Option<Range<usize>> {
         // A password may hold a `/` or `?` that its writer should have escaped; a port never does.
         None if text[colon + 1..end].bytes().all(|byte| byte.is_ascii_digit()) || text[start..].starts_with('[') => return None,
         None => {
-            let end = run(text, start, |byte| !no_url(byte));
-            start + text[start..end].find('@')?
+            let rest = &text.as_bytes()[start..text.len().min(start + MAX_ODD_PASSWORD)];
+            start + rest.iter().take_while(|byte| !no_url(**byte)).position(|byte| *byte == b'@')?
         }
     };
     (colon + 1 < at).then_some(colon + 1..at)
@@ -120,7 +125,19 @@ fn basic(text: &str, start: usize) -> Option<Range<usize>> {
 
 /// Words whose value is a credential.
 const SECRET_WORDS: [&str; 13] = [
-    "password", "passwd", "passphrase", "token", "secret", "apikey", "api_key", "api-key", "access_key", "access-key", "secret_key", "secret-key", "private_key",
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "apikey",
+    "api_key",
+    "api-key",
+    "access_key",
+    "access-key",
+    "secret_key",
+    "secret-key",
+    "private_key",
 ];
 
 /// Whether a query parameter's value is a credential, by its name.
@@ -139,8 +156,15 @@ pub(super) fn command_credentials(command: &str, found: &mut Vec<Range<usize>>) 
     credentials(command, found);
     let lower = command.to_ascii_lowercase();
     for word in SECRET_WORDS {
+        let mut behind = 0;
         for (at, _) in lower.match_indices(word) {
-            found.extend(assigned(command, at, at + word.len()));
+            // What stands inside a value is replaced with it.
+            if at >= behind
+                && let Some(value) = assigned(command, at, at + word.len())
+            {
+                behind = value.end;
+                found.push(value);
+            }
         }
     }
     for flag in ["-u", "--user", "--proxy-user"] {

@@ -140,6 +140,12 @@ pub trait File: Send + Sync {
 pub(crate) fn read_range(file: &dyn File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let available = file.size()?.saturating_sub(offset);
     let mut bytes = vec![0; length.min(usize::try_from(available).unwrap_or(usize::MAX))];
+    fill(file, offset, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Fills `bytes` from `offset`; cuts them where the file ends before.
+pub(crate) fn fill(file: &dyn File, offset: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut filled = 0;
     while filled < bytes.len() {
         match file.read_at(&mut bytes[filled..], offset + filled as u64)? {
@@ -148,5 +154,5 @@ pub(crate) fn read_range(file: &dyn File, offset: u64, length: usize) -> io::Res
         }
     }
     bytes.truncate(filled);
-    Ok(bytes)
+    Ok(())
 }

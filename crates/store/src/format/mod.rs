@@ -61,6 +61,7 @@
 //! **Versions**: a reader refuses a version it does not know. `testdata/journal-v1` keeps a journal of this one.
 
 pub(crate) mod block;
+pub(crate) mod encode;
 pub(crate) mod segment;
 pub(crate) mod walk;
 

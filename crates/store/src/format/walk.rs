@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::block::{BlockHeader, HEADER_SIZE, MAGIC, MAX_META, NoHeader};
 use super::segment;
-use crate::files::{File, read_range};
+use crate::files::{File, fill, read_range};
 
-/// Bytes read at once to get at headers: some blocks of one event, or one header and its meta.
+/// Bytes read at once to get at headers of small blocks: several of one event.
 const WINDOW: usize = 16 << 10;
+/// Bytes read at once to get at the header and meta of a block that follows a large one.
+const SMALL_WINDOW: usize = 1 << 10;
 /// Bytes read at once to find a header again, or to check content.
 const SEARCH_WINDOW: usize = 1 << 20;
 
@@ -220,8 +222,10 @@ impl Walk {
     fn window_at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let end = self.window_offset + self.window.len() as u64;
         if offset < self.window_offset || offset + length as u64 > end {
-            self.window = read_range(&*self.file, offset, length.max(WINDOW))?;
+            let is_far = offset >= end + WINDOW as u64;
+            self.window.resize(length.max(if is_far { SMALL_WINDOW } else { WINDOW }), 0);
             self.window_offset = offset;
+            fill(&*self.file, offset, &mut self.window).inspect_err(|_| self.window.clear())?;
         }
         let start = (offset - self.window_offset) as usize;
         Ok(&self.window[start..])

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use decklog_audit::journal::{AppendError, Appended, Appending, Batch, RecordKind};
 
 use super::oneshot::{Completion, oneshot};
-use super::shared::{Shared, Submission};
+use super::shared::Shared;
+use super::submit::Submission;
 use super::writer::is_full;
 
 /// What a record takes in the queue beside its bytes.

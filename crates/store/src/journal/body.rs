@@ -13,12 +13,15 @@ use hashbrown::HashSet;
 use super::duplicates::Identity;
 use super::oneshot::oneshot;
 use super::segment_writer::Positions;
-use super::shared::{Shared, Submission, select};
+use super::shared::Shared;
+use super::submit::{Submission, select};
 use crate::files::{File, Files, SyncPoint, read_range};
-use crate::format::block::{BlockHeader, Content, EncodedBlock};
+use crate::format::block::BlockHeader;
+use crate::format::encode::{Content, EncodedBlock};
 use crate::format::segment;
 
-/// Written bytes after which a body is synced on its way, so that committing it does not hold up others.
+/// Written bytes after which a body is synced on its way, so that committing it does not hold up others. Only a
+/// matter of pace: durable it becomes by the sync at its end.
 const SYNC_EVERY: u64 = 16 << 20;
 
 /// A finished body.
@@ -190,11 +193,13 @@ pub(crate) struct LocalStaged {
     /// Ids pushed so far, durable or not.
     seen: HashSet<[u8; 16]>,
     n_duplicates: u64,
+    /// Why a push failed: such a body cannot be committed, part of it may be missing.
+    failed: Option<AppendError>,
 }
 
 impl LocalStaged {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, waiting: None, body: None, seen: HashSet::new(), n_duplicates: 0 }
+        Self { shared, waiting: None, body: None, seen: HashSet::new(), n_duplicates: 0, failed: None }
     }
 
     /// Writes `batch` to the body's file, without what is stored already or was pushed before.
@@ -218,8 +223,8 @@ impl LocalStaged {
     }
 }
 
-impl Staged for LocalStaged {
-    fn push(&mut self, batch: Batch) -> Result<(), AppendError> {
+impl LocalStaged {
+    fn take_in(&mut self, batch: Batch) -> Result<(), AppendError> {
         self.shared.check_health(false)?;
         let Some(waiting) = self.waiting.take() else {
             if self.body.is_none() {
@@ -237,7 +242,20 @@ impl Staged for LocalStaged {
         self.write_out(&batch)
     }
 
+}
+
+impl Staged for LocalStaged {
+    fn push(&mut self, batch: Batch) -> Result<(), AppendError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.take_in(batch).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
     fn commit(mut self: Box<Self>) -> Appending {
+        if let Some(error) = self.failed.take() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
         if let Some(batch) = self.waiting.take() {
             return Shared::append(&self.shared, batch);
         }

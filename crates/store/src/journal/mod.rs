@@ -11,6 +11,7 @@
 
 pub(crate) mod shared;
 mod append;
+mod submit;
 pub(crate) mod duplicates;
 mod body;
 pub(crate) mod segment_writer;

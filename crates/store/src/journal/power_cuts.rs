@@ -521,9 +521,11 @@ fn run_seed(seed: u64, left_out: Option<SyncPoint>, counts: &mut Counts) -> Chec
 
 #[test]
 fn nothing_acknowledged_is_lost() {
+    // More of them for a soak.
+    let n_cuts = std::env::var("DECKLOG_POWER_CUTS").map_or(10_000, |text| text.parse().unwrap());
     let mut counts = Counts::default();
     let mut seed = 0;
-    while counts.n_cuts < 10_000 {
+    while counts.n_cuts < n_cuts {
         if let Err(failure) = run_seed(seed, None, &mut counts) {
             panic!("seed {seed}: {failure}");
         }

@@ -11,7 +11,7 @@ use decklog_audit::Timestamp;
 use decklog_audit::journal::Origin;
 
 use crate::files::{File, Files, SyncPoint};
-use crate::format::block::{Content, EncodedBlock};
+use crate::format::encode::{Content, EncodedBlock};
 use crate::format::put_position;
 use crate::format::segment::{HEADER_SIZE, SegmentHeader, segment_name};
 

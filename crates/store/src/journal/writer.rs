@@ -12,7 +12,8 @@ use decklog_audit::journal::{AppendError, Appended};
 use super::reserve::Reserve;
 use super::retention;
 use super::segment_writer::{Placed, Positions, SegmentWriter};
-use super::shared::{Health, Item, Pending, PendingBody, SegmentInfo, Shared, Submission};
+use super::shared::{Health, SegmentInfo, Shared};
+use super::submit::{Item, Pending, PendingBody, Submission};
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,

@@ -28,7 +28,7 @@ pub use view::{QuarantineView, Quarantined};
 use crate::clock::{Clock, SystemClock};
 use crate::error::OpenError;
 use crate::files::{Disk, Files, SyncPoint};
-use crate::format::block::{Content, EncodedBlock};
+use crate::format::encode::{Content, EncodedBlock};
 use crate::format::segment::segment_name;
 use crate::journal::recovery::{make_directories, recover_segments};
 use crate::journal::segment_writer::{Placed, Positions, SegmentWriter};

@@ -5,16 +5,21 @@
 //! tear at [`SECTOR`] bytes. A sync that fails loses what was waiting for it although it can still be read,
 //! which is what Linux does.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+mod random;
+mod volatile;
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Entry, File, Files, LockError, SyncPoint};
+pub use random::Random;
+pub use volatile::SECTOR;
 
-/// What is written whole or not at all: small, so that small test data tears as well.
-pub const SECTOR: usize = 32;
+use self::file::{MemoryFile, MemoryLock};
+use self::volatile::{Change, Directory, Inode, NameChange};
+use super::{Entry, File, Files, LockError, SyncPoint};
 
 /// Where a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,109 +54,6 @@ struct State {
     random: u64,
     /// Counts restarts, so that files of before are dead.
     life: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    volatile: Vec<u8>,
-    durable: Vec<u8>,
-    /// Unsynced changes, oldest first.
-    pending: Vec<Change>,
-    allocated: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write { offset: usize, bytes: Vec<u8> },
-    Size(usize),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Directory {
-    volatile: BTreeMap<String, u64>,
-    durable: BTreeMap<String, u64>,
-    pending: Vec<NameChange>,
-    /// Whether the directory above has it durably.
-    is_durable: bool,
-}
-
-#[derive(Clone, Debug)]
-enum NameChange {
-    Add(String, u64),
-    Remove(String),
-    Rename(String, String, u64),
-}
-
-impl Directory {
-    fn apply(names: &mut BTreeMap<String, u64>, change: &NameChange) {
-        match change {
-            NameChange::Add(name, inode) => {
-                names.insert(name.clone(), *inode);
-            }
-            NameChange::Remove(name) => {
-                names.remove(name);
-            }
-            NameChange::Rename(from, to, inode) => {
-                names.remove(from);
-                names.insert(to.clone(), *inode);
-            }
-        }
-    }
-
-    fn change(&mut self, change: NameChange) {
-        Self::apply(&mut self.volatile, &change);
-        self.pending.push(change);
-    }
-}
-
-impl Inode {
-    fn apply(image: &mut Vec<u8>, change: &Change) {
-        match change {
-            Change::Write { offset, bytes } => {
-                let end = offset + bytes.len();
-                if image.len() < end {
-                    image.resize(end, 0);
-                }
-                image[*offset..end].copy_from_slice(bytes);
-            }
-            Change::Size(size) => image.resize(*size, 0),
-        }
-    }
-
-    fn change(&mut self, change: Change) {
-        Self::apply(&mut self.volatile, &change);
-        self.pending.push(change);
-    }
-}
-
-/// A small generator of numbers, the same for the same seed.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// The numbers of this seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_add(0x9e37_79b9_7f4a_7c15))
-    }
-
-    /// The next 64 bits (splitmix64, Vigna 2015).
-    pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.number() % bound.max(1)
-    }
-
-    /// Heads, once in `n`.
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
 }
 
 impl MemoryFiles {
@@ -259,38 +161,6 @@ impl MemoryFiles {
         let state = self.state();
         let inode = state.find(path)?;
         Some(state.inodes.get(&inode)?.volatile.clone())
-    }
-}
-
-impl Inode {
-    /// Applies a random part of an unsynced change.
-    fn tear(&mut self, change: Change, random: &mut Random) {
-        match change {
-            Change::Write { offset, bytes } => {
-                // All, nothing, the beginning, or any sectors.
-                let form = random.below(4);
-                let beginning = random.below(bytes.len() as u64 + 1) as usize;
-                let mut start = 0;
-                while start < bytes.len() {
-                    let end = ((offset + start) / SECTOR * SECTOR + SECTOR - offset).min(bytes.len());
-                    let is_kept = match form {
-                        0 => true,
-                        1 => false,
-                        2 => end <= beginning,
-                        _ => random.one_in(2),
-                    };
-                    if is_kept {
-                        Self::apply(&mut self.durable, &Change::Write { offset: offset + start, bytes: bytes[start..end].to_vec() });
-                    }
-                    start = end;
-                }
-            }
-            Change::Size(size) => {
-                if random.one_in(2) {
-                    Self::apply(&mut self.durable, &Change::Size(size));
-                }
-            }
-        }
     }
 }
 
@@ -453,125 +323,5 @@ impl Files for MemoryFiles {
         bytes[..8].copy_from_slice(&random.number().to_le_bytes());
         bytes[8..].copy_from_slice(&random.number().to_le_bytes());
         Ok(bytes)
-    }
-}
-
-struct MemoryLock {
-    files: MemoryFiles,
-    path: PathBuf,
-}
-
-impl Drop for MemoryLock {
-    fn drop(&mut self) {
-        let mut state = self.files.state();
-        if state.life == self.files.life {
-            state.locks.remove(&self.path);
-        }
-    }
-}
-
-struct MemoryFile {
-    files: MemoryFiles,
-    inode: u64,
-}
-
-impl MemoryFile {
-    fn with<T>(&self, work: impl FnOnce(&mut Inode) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.files.state();
-        if state.life != self.files.life {
-            return Err(io::Error::other("this file was open before a restart"));
-        }
-        work(state.inodes.get_mut(&self.inode).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?)
-    }
-
-    fn changing(&self) -> io::Result<()> {
-        self.files.state().changing(self.files.life)
-    }
-}
-
-impl File for MemoryFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.with(|inode| {
-            let rest = inode.volatile.get(offset as usize..).unwrap_or_default();
-            let n_read = rest.len().min(buffer.len());
-            buffer[..n_read].copy_from_slice(&rest[..n_read]);
-            Ok(n_read)
-        })
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let (free, failed) = {
-            let mut state = self.files.state();
-            if state.life != self.files.life {
-                return Err(io::Error::other("this file was open before a restart"));
-            }
-            (state.free(), state.changing(self.files.life).err())
-        };
-        let offset = offset as usize;
-        self.with(|inode| {
-            let room = (inode.volatile.len() as u64).max(inode.allocated).saturating_add(free);
-            let fits = usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(offset).min(bytes.len());
-            let done = if failed.is_some() { fits / 2 } else { fits };
-            inode.change(Change::Write { offset, bytes: bytes[..done].to_vec() });
-            match failed {
-                Some(error) => Err(error),
-                None if fits < bytes.len() => Err(io::Error::from(io::ErrorKind::StorageFull)),
-                None => Ok(()),
-            }
-        })
-    }
-
-    fn sync_data(&self, why: SyncPoint) -> io::Result<()> {
-        let result = self.changing();
-        if self.files.has_stopped() {
-            return result;
-        }
-        let is_left_out = {
-            let mut state = self.files.state();
-            let is_left_out = state.left_out.contains(&why);
-            if !is_left_out {
-                *state.n_syncs.entry(why).or_default() += 1;
-            }
-            is_left_out
-        };
-        if is_left_out && result.is_ok() {
-            return Ok(());
-        }
-        self.with(|inode| {
-            let pending = std::mem::take(&mut inode.pending);
-            // A failed sync forgets what it should have written: reading still shows it.
-            if result.is_ok() {
-                for change in &pending {
-                    Inode::apply(&mut inode.durable, change);
-                }
-            }
-            Ok(())
-        })?;
-        result
-    }
-
-    fn truncate(&self, size: u64) -> io::Result<()> {
-        self.changing()?;
-        self.with(|inode| {
-            inode.allocated = inode.allocated.min(size);
-            inode.change(Change::Size(size as usize));
-            Ok(())
-        })
-    }
-
-    fn allocate(&self, size: u64) -> io::Result<()> {
-        self.changing()?;
-        let free = self.files.free_space(Path::new(""))?;
-        self.with(|inode| {
-            if size.saturating_sub(inode.volatile.len() as u64) > free {
-                return Err(io::Error::from(io::ErrorKind::StorageFull));
-            }
-            inode.allocated = size;
-            Ok(())
-        })
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        self.with(|inode| Ok(inode.volatile.len() as u64))
     }
 }
