@@ -23,16 +23,12 @@ impl Timestamp {
     /// The moment `seconds` and `nanoseconds` after the epoch; `None` outside years 0 to 9999 or for
     /// nanoseconds of a second or more.
     pub fn new(seconds: i64, nanoseconds: u32) -> Option<Self> {
-        ((MIN_SECONDS..=MAX_SECONDS).contains(&seconds) && nanoseconds < 1_000_000_000)
-            .then_some(Self { seconds, nanoseconds })
+        ((MIN_SECONDS..=MAX_SECONDS).contains(&seconds) && nanoseconds < 1_000_000_000).then_some(Self { seconds, nanoseconds })
     }
 
     /// From microseconds since the epoch, held inside years 0 to 9999.
     pub fn from_micros(micros: i64) -> Self {
-        Self {
-            seconds: micros.div_euclid(1_000_000).clamp(MIN_SECONDS, MAX_SECONDS),
-            nanoseconds: (micros.rem_euclid(1_000_000) as u32) * 1_000,
-        }
+        Self { seconds: micros.div_euclid(1_000_000).clamp(MIN_SECONDS, MAX_SECONDS), nanoseconds: (micros.rem_euclid(1_000_000) as u32) * 1_000 }
     }
 
     /// From what `std::time::SystemTime::now` gave, held inside years 1970 to 9999.
@@ -151,9 +147,7 @@ impl Parsed {
     fn read(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let number = |at: usize, digits: usize| -> Option<u32> {
-            bytes.get(at..at + digits)?.iter().try_fold(0u32, |value, digit| {
-                digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0'))
-            })
+            bytes.get(at..at + digits)?.iter().try_fold(0u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
         };
         let literal = |at: usize, byte: u8| (bytes.get(at) == Some(&byte)).then_some(());
         let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
@@ -197,9 +191,7 @@ impl Parsed {
             }
             _ => return None,
         };
-        let seconds = days_from_civil(i64::from(year), month, day) * SECONDS_PER_DAY
-            + i64::from(hour * 3600 + minute * 60 + second)
-            - offset_seconds;
+        let seconds = days_from_civil(i64::from(year), month, day) * SECONDS_PER_DAY + i64::from(hour * 3600 + minute * 60 + second) - offset_seconds;
         Some(Self { timestamp: Timestamp::new(seconds, nanoseconds)?, fraction_digits })
     }
 }
@@ -248,7 +240,15 @@ mod tests {
 
     #[test]
     fn micro_times_have_six_digits() {
-        for text in ["2026-11-22T09:53:33Z", "2026-11-22T09:53:33.1Z", "2026-11-22T09:53:33.1234567Z", "2026-02-29T00:00:00.000000Z", "2026-11-22T24:00:00.000000Z", "", "2026-11-22T09:53:33.059705"] {
+        for text in [
+            "2026-11-22T09:53:33Z",
+            "2026-11-22T09:53:33.1Z",
+            "2026-11-22T09:53:33.1234567Z",
+            "2026-02-29T00:00:00.000000Z",
+            "2026-11-22T24:00:00.000000Z",
+            "",
+            "2026-11-22T09:53:33.059705",
+        ] {
             assert_eq!(Timestamp::parse_micro(text), None, "{text}");
         }
         assert_eq!(Timestamp::parse_micro("2026-11-22T10:53:33.059705+01:00"), Timestamp::parse_micro("2026-11-22T09:53:33.059705Z"));

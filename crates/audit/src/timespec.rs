@@ -64,9 +64,8 @@ pub struct RangeError {
 /// Everything that is wrong: each end that is no time, a `since` behind `now`, or an end before its start.
 pub fn parse_range(since: Option<&str>, until: Option<&str>, now: Timestamp) -> Result<TimeRange, Vec<RangeError>> {
     let mut errors = Vec::new();
-    let mut read = |bound: Bound, text: Option<&str>| {
-        text.and_then(|text| parse_time(text, now).map_err(|error| errors.push(RangeError { bound, error })).ok())
-    };
+    let mut read =
+        |bound: Bound, text: Option<&str>| text.and_then(|text| parse_time(text, now).map_err(|error| errors.push(RangeError { bound, error })).ok());
     let range = TimeRange { since: read(Bound::Since, since), until: read(Bound::Until, until) };
     if errors.is_empty() {
         errors.extend(disorder(&range, now));
@@ -198,8 +197,9 @@ fn absolute(text: &str) -> Result<Timestamp, TimeError> {
         _ if has_zone(&spelled) => spelled,
         _ => format!("{spelled}Z"),
     };
-    Timestamp::parse_rfc3339(&full)
-        .ok_or_else(|| error(format!("`{}` is no moment of the calendar", printable(text)), "write it as `2026-11-22`, `2026-11-22T09:53` or `2026-11-22T09:53:33Z`"))
+    Timestamp::parse_rfc3339(&full).ok_or_else(|| {
+        error(format!("`{}` is no moment of the calendar", printable(text)), "write it as `2026-11-22`, `2026-11-22T09:53` or `2026-11-22T09:53:33Z`")
+    })
 }
 
 /// Whether a time of day is followed by `Z` or an offset.

@@ -27,15 +27,16 @@ pub(crate) fn parse(name: &str) -> Option<Backup<'_>> {
     // The extension holds no dot but its first, the time holds one.
     let mut ends: Vec<usize> = plain.match_indices('.').map(|(at, _)| at).collect();
     ends.push(plain.len());
-    ends.into_iter().filter_map(|end| {
-        let start = end.checked_sub(TIME.len())?;
-        let time = plain.get(start..end)?;
-        let live_stem = plain.get(..start)?.strip_suffix('-')?;
-        let extension = &plain[end..];
-        let fits = is_time(time) && !live_stem.is_empty() && !extension.get(1..).unwrap_or_default().contains('.');
-        fits.then_some(Backup { live_stem, extension, time, compressed })
-    })
-    .next_back()
+    ends.into_iter()
+        .filter_map(|end| {
+            let start = end.checked_sub(TIME.len())?;
+            let time = plain.get(start..end)?;
+            let live_stem = plain.get(..start)?.strip_suffix('-')?;
+            let extension = &plain[end..];
+            let fits = is_time(time) && !live_stem.is_empty() && !extension.get(1..).unwrap_or_default().contains('.');
+            fits.then_some(Backup { live_stem, extension, time, compressed })
+        })
+        .next_back()
 }
 
 /// The parts of a live log's name: stem, and extension from the last dot on.
@@ -59,8 +60,7 @@ pub(crate) fn order_key(name: &str) -> (String, String, &str) {
 }
 
 fn is_time(text: &str) -> bool {
-    text.len() == TIME.len()
-        && text.bytes().zip(TIME.bytes()).all(|(byte, model)| if model == b'0' { byte.is_ascii_digit() } else { byte == model })
+    text.len() == TIME.len() && text.bytes().zip(TIME.bytes()).all(|(byte, model)| if model == b'0' { byte.is_ascii_digit() } else { byte == model })
 }
 
 #[cfg(test)]
@@ -73,7 +73,9 @@ mod tests {
         assert_eq!(parse("audit-2026-11-22T09-51-56.085.log"), backup("audit", ".log", "2026-11-22T09-51-56.085", false));
         assert_eq!(parse("audit-2026-11-22T09-51-56.085.log.gz"), backup("audit", ".log", "2026-11-22T09-51-56.085", true));
         assert_eq!(parse("kube.audit-x-2026-11-22T09-51-56.085"), backup("kube.audit-x", "", "2026-11-22T09-51-56.085", false));
-        for other in ["audit.log", "audit-2026-11-22.log", "-2026-11-22T09-51-56.085.log", "audit-2026-11-22T09-51-56.085.old.log", "ä-2026-11-22T09-51-56.08.log", ""] {
+        for other in
+            ["audit.log", "audit-2026-11-22.log", "-2026-11-22T09-51-56.085.log", "audit-2026-11-22T09-51-56.085.old.log", "ä-2026-11-22T09-51-56.08.log", ""]
+        {
             assert_eq!(parse(other), None, "{other}");
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use decklog_audit::Timestamp;
 use decklog_audit::journal::{EventId, Origin, ReadError, Record, RecordBlock};
-use decklog_audit::search::{Hit, Order};
+use decklog_audit::search::{Hit, Order, SearchError, Stop};
 use decklog_store::BlockRead;
 
 use crate::scan::{Place, Places, hit};
@@ -22,7 +22,7 @@ const PORTION_LINES: usize = 65_536;
 const PORTION_BYTES: u64 = 32 << 20;
 
 /// Hands out `places` in `order`, until the answer breaks off.
-pub(crate) fn hand_out(places: &Places, order: Order, snapshot: &mut Snapshot<'_>, answer: &mut Answer<'_>) -> Result<(), ReadError> {
+pub(crate) fn hand_out(places: &Places, order: Order, stop: &Stop, snapshot: &mut Snapshot<'_>, answer: &mut Answer<'_>) -> Result<(), SearchError> {
     let kept: HashMap<u32, &RecordBlock> = places.kept.iter().map(|(number, block)| (*number, block)).collect();
     let mut ordered;
     let ordered: &[Place] = match order {
@@ -42,6 +42,9 @@ pub(crate) fn hand_out(places: &Places, order: Order, snapshot: &mut Snapshot<'_
     while !rest.is_empty() {
         let (portion, others) = rest.split_at(portion_length(rest));
         rest = others;
+        if stop.is_stopped() {
+            return Err(SearchError::Stopped);
+        }
         let lines = read_portion(portion, &kept, snapshot)?;
         for line in lines.into_iter().flatten() {
             if answer.give(line.hit()).is_break() {

@@ -75,10 +75,7 @@ impl<'a> Plan<'a> {
             (Order::Descending, Some(after)) => place < after,
             _ => true,
         };
-        record.head.kind == RecordKind::Event
-            && (from..until).contains(&record.seq)
-            && after_page
-            && self.request.range.contains(record.head.time)
+        record.head.kind == RecordKind::Event && (from..until).contains(&record.seq) && after_page && self.request.range.contains(record.head.time)
     }
 
     /// What the filter says of a record that is wanted by its place.

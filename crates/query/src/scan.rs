@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use decklog_audit::Timestamp;
-use decklog_audit::journal::{EventId, ReadError, Record, RecordBlock};
-use decklog_audit::search::Hit;
+use decklog_audit::journal::{EventId, Record, RecordBlock};
+use decklog_audit::search::{Hit, SearchError};
 use decklog_store::BlockRef;
 
 use crate::plan::{Plan, Verdict};
@@ -112,7 +112,7 @@ impl Collector {
 }
 
 /// Finds the places of all matches, or of the newest ones.
-pub(crate) fn collect(plan: &Plan<'_>, snapshot: &mut Snapshot<'_>, workers: Workers) -> Result<Places, ReadError> {
+pub(crate) fn collect(plan: &Plan<'_>, snapshot: &mut Snapshot<'_>, workers: Workers<'_>) -> Result<Places, SearchError> {
     let kept_bytes = AtomicU64::new(0);
     let work = |collector: &mut Collector, number: usize, block: RecordBlock| {
         let before = collector.tally.n_matched;
@@ -156,7 +156,7 @@ struct Streamed {
 }
 
 /// Hands out all matches in order of arrival, window by window, until the answer breaks off.
-pub(crate) fn stream(plan: &Plan<'_>, snapshot: &mut Snapshot<'_>, workers: Workers, answer: &mut Answer<'_>) -> Result<Tally, ReadError> {
+pub(crate) fn stream(plan: &Plan<'_>, snapshot: &mut Snapshot<'_>, workers: Workers<'_>, answer: &mut Answer<'_>) -> Result<Tally, SearchError> {
     let mut tally = Tally::default();
     let mut rest = snapshot.blocks.as_slice();
     while !rest.is_empty() {

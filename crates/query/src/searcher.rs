@@ -79,13 +79,13 @@ impl Searcher for JournalSearcher {
     fn search(&self, request: &SearchRequest, found: &mut dyn FnMut(Hit<'_>) -> ControlFlow<()>) -> Result<SearchSummary, SearchError> {
         let plan = Plan::new(request);
         let mut snapshot = self.snapshot(&plan)?;
-        let workers = Workers { n_threads: self.n_threads };
+        let workers = Workers { n_threads: self.n_threads, stop: &request.stop };
         let mut answer = Answer { found, n_returned: 0 };
         let tally = if request.order == Order::Arrival && request.limit.is_none() {
             scan::stream(&plan, &mut snapshot, workers, &mut answer)?
         } else {
             let places = scan::collect(&plan, &mut snapshot, workers)?;
-            handout::hand_out(&places, request.order, &mut snapshot, &mut answer)?;
+            handout::hand_out(&places, request.order, &request.stop, &mut snapshot, &mut answer)?;
             places.tally
         };
         Ok(summary(&tally, answer.n_returned, snapshot.gaps))

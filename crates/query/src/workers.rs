@@ -2,40 +2,45 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use decklog_audit::journal::{Gap, ReadError, RecordBlock};
+use decklog_audit::journal::{Gap, RecordBlock};
+use decklog_audit::search::{SearchError, Stop};
 use decklog_store::{BlockRead, BlockRef, JournalView};
 
 /// Less than this in all blocks together is not worth a second thread.
 const SMALL: u64 = 256 << 10;
 
 #[derive(Clone, Copy)]
-pub(crate) struct Workers {
+pub(crate) struct Workers<'a> {
     pub(crate) n_threads: usize,
+    pub(crate) stop: &'a Stop,
 }
 
-impl Workers {
+impl Workers<'_> {
     /// Calls `work` once for each block, with its index, and gives every thread's state and the gaps found.
     pub(crate) fn run<S: Default + Send>(
         self,
         view: &JournalView,
         blocks: &[BlockRef],
         work: impl Fn(&mut S, usize, RecordBlock) + Sync,
-    ) -> Result<(Vec<S>, Vec<Gap>), ReadError> {
+    ) -> Result<(Vec<S>, Vec<Gap>), SearchError> {
         let size: u64 = blocks.iter().map(|block| u64::from(block.size)).sum();
         let n_threads = if size < SMALL { 1 } else { self.n_threads.min(blocks.len()) };
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
-        let one = || -> Result<(S, Vec<Gap>), ReadError> {
+        let one = || -> Result<(S, Vec<Gap>), SearchError> {
             let (mut state, mut gaps) = (S::default(), Vec::new());
             while !failed.load(Ordering::Relaxed) {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(block) = blocks.get(index) else { break };
+                if self.stop.is_stopped() {
+                    return Err(SearchError::Stopped);
+                }
                 match view.read(block) {
                     Ok(BlockRead::Records(records)) => work(&mut state, index, records),
                     Ok(BlockRead::Gap(gap)) => gaps.push(gap),
                     Err(error) => {
                         failed.store(true, Ordering::Relaxed);
-                        return Err(error);
+                        return Err(error.into());
                     }
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use decklog_audit::filter::{Candidate, fields::Field};
 use decklog_audit::journal::{Batch, EventId, Journal, Origin, RecordFlags, RecordHead, RecordKind};
-use decklog_audit::search::{Order, SearchRequest, SearchSummary, Searcher, SeqRange, TimeRange};
+use decklog_audit::search::{Order, SearchError, SearchRequest, SearchSummary, Searcher, SeqRange, Stop, TimeRange};
 use decklog_audit::{Event, Filter, Timestamp};
 use decklog_query::{JournalSearcher, facets, histogram};
 use decklog_store::testing::wait;
@@ -79,7 +79,10 @@ fn naive(known: &[Known], request: &SearchRequest) -> (Vec<u64>, u64, u64) {
             Order::Descending => place < after,
             Order::Arrival => after.1 < event.seq,
         });
-        after && request.range.contains(event.time) && request.seqs.from.is_none_or(|from| from <= event.seq) && request.seqs.until.is_none_or(|until| event.seq < until)
+        after
+            && request.range.contains(event.time)
+            && request.seqs.from.is_none_or(|from| from <= event.seq)
+            && request.seqs.until.is_none_or(|until| event.seq < until)
     });
     let in_range: Vec<&Known> = in_range.collect();
     let mut matches: Vec<&Known> = in_range
@@ -87,7 +90,15 @@ fn naive(known: &[Known], request: &SearchRequest) -> (Vec<u64>, u64, u64) {
         .copied()
         .filter(|known| {
             let event = Event::decode(&known.line).unwrap();
-            request.filter.matches(&Candidate { event: &event, line: &known.line, seq: known.seq, id: known.id, time: known.time, ingested_at: now(), origin: &origin })
+            request.filter.matches(&Candidate {
+                event: &event,
+                line: &known.line,
+                seq: known.seq,
+                id: known.id,
+                time: known.time,
+                ingested_at: now(),
+                origin: &origin,
+            })
         })
         .collect();
     let n_matched = matches.len() as u64;
@@ -107,7 +118,9 @@ fn search(searcher: &dyn Searcher, request: &SearchRequest, known: &[Known]) -> 
     let summary = searcher
         .search(request, &mut |hit| {
             let event = known.iter().find(|event| event.seq == hit.seq).expect("only stored events are found");
-            assert!(hit.line == event.line.as_bytes() && hit.id == event.id && hit.time == event.time && hit.ingested_at == now() && &*hit.origin.cluster == "lab");
+            assert!(
+                hit.line == event.line.as_bytes() && hit.id == event.id && hit.time == event.time && hit.ingested_at == now() && &*hit.origin.cluster == "lab"
+            );
             seqs.push(hit.seq);
             ControlFlow::Continue(())
         })
@@ -121,8 +134,20 @@ fn filter(text: &str) -> Filter {
 }
 
 const FILTERS: &[&str] = &[
-    "*", "user:mallory", "verb:delete or trent-secrets", "resource:secrets verbclass:read", "not user:system:*", "code:403", "time:2026-11-22T09:53",
-    "seq >= 300 seq < 900", "request.**.privileged:true", "outcome:denied final:true", "cluster:lab", "cluster:other", "user:nobody", "object:po/*",
+    "*",
+    "user:mallory",
+    "verb:delete or trent-secrets",
+    "resource:secrets verbclass:read",
+    "not user:system:*",
+    "code:403",
+    "time:2026-11-22T09:53",
+    "seq >= 300 seq < 900",
+    "request.**.privileged:true",
+    "outcome:denied final:true",
+    "cluster:lab",
+    "cluster:other",
+    "user:nobody",
+    "object:po/*",
 ];
 
 /// Four hundred events in disorder: times jump back and forth between batches.
@@ -151,7 +176,15 @@ fn random_searches_answer_as_defined() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 400, ..ProptestConfig::default() });
     runner
         .run(&inputs, |(text, since, until, from, to, order, after, limit)| {
-            let request = SearchRequest { filter: filter(text), range: TimeRange { since, until }, seqs: SeqRange { from, until: to }, after, limit, order };
+            let request = SearchRequest {
+                filter: filter(text),
+                range: TimeRange { since, until },
+                seqs: SeqRange { from, until: to },
+                after,
+                limit,
+                order,
+                stop: Stop::default(),
+            };
             let (seqs, summary) = search(&searcher, &request, &known);
             let (wanted, n_matched, n_in_range) = naive(&known, &request);
             prop_assert_eq!(seqs, wanted, "{:?}", request);
@@ -178,7 +211,11 @@ fn every_line_of_a_recorded_log_comes_back() {
     assert_eq!((summary.n_matched, summary.n_scanned), (3431, 3431));
     let extent = (known.iter().map(|event| event.time).min().unwrap(), known.iter().map(|event| event.time).max().unwrap());
     assert_eq!(summary.extent, Some(extent));
-    for (text, count) in [("user:mallory", 182), ("object:deploy/web", naive(&known, &SearchRequest { filter: filter("object:deploy/web"), ..SearchRequest::default() }).1), ("code:4xx", 359)] {
+    for (text, count) in [
+        ("user:mallory", 182),
+        ("object:deploy/web", naive(&known, &SearchRequest { filter: filter("object:deploy/web"), ..SearchRequest::default() }).1),
+        ("code:4xx", 359),
+    ] {
         let (seqs, summary) = search(&searcher, &SearchRequest { filter: filter(text), ..SearchRequest::default() }, &known);
         assert_eq!((seqs.len() as u64, summary.n_matched), (count, count), "{text}");
     }
@@ -289,5 +326,19 @@ fn facets_count_values_and_histograms_time() {
         assert_eq!(histogram.buckets.iter().map(|bucket| bucket.n_events).sum::<u64>(), 101);
         let step = histogram.seconds as i64;
         assert!(histogram.buckets.windows(2).all(|pair| pair[1].start.seconds() - pair[0].start.seconds() == step));
+    }
+}
+
+#[test]
+fn a_stopped_search_ends_whether_it_finds_something_or_not() {
+    let (journal, _) = sample();
+    let searcher = JournalSearcher::of_journal(&journal).unwrap();
+    for order in [Order::Ascending, Order::Arrival] {
+        for text in ["*", "user:nobody-here"] {
+            let request = SearchRequest { filter: filter(text), order, ..SearchRequest::default() };
+            request.stop.stop();
+            let result = searcher.search(&request, &mut |_| ControlFlow::Continue(()));
+            assert!(matches!(result, Err(SearchError::Stopped)), "{text}");
+        }
     }
 }

@@ -38,8 +38,21 @@ const RELOAD_EVERY: Duration = Duration::from_secs(1);
 pub struct AccessConfig {
     /// The tokens file (`docs/api.md` has its form). With it, loopback is no open door any more.
     pub tokens_file: Option<PathBuf>,
+    /// Credentials of single sources, beside the tokens file. With any, loopback is no open door any more.
+    pub senders: Vec<Sender>,
     /// The token of the link for browsers on this machine; `None` switches it off.
     pub session: Option<SessionToken>,
+}
+
+/// The credential that a source must bring: it may send events of that source, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The source.
+    pub source: Arc<str>,
+    /// The cluster its events belong to; `None` is the server's default.
+    pub cluster: Option<Arc<str>>,
+    /// The SHA-256 of its token ([`hash_token`]).
+    pub hash: [u8; 32],
 }
 
 /// Why access could not be set up.
@@ -104,7 +117,7 @@ impl AccessConfig {
     /// When it cannot be read, or has wrong lines: all of them at once.
     pub fn build(self) -> Result<Access, AccessError> {
         let tokens = self.tokens_file.map(TokensFile::open).transpose()?;
-        Ok(Access { tokens, session: self.session })
+        Ok(Access { tokens, senders: Tokens::of_senders(self.senders), session: self.session })
     }
 }
 
@@ -112,6 +125,7 @@ impl AccessConfig {
 #[derive(Debug)]
 pub struct Access {
     tokens: Option<TokensFile>,
+    senders: Tokens,
     session: Option<SessionToken>,
 }
 
@@ -149,7 +163,7 @@ pub(crate) fn right_of_path(path: &str) -> Right {
 impl Access {
     /// Whether loopback needs no credential.
     pub fn has_open_door(&self) -> bool {
-        self.tokens.is_none()
+        self.tokens.is_none() && self.senders.is_empty()
     }
 
     /// Who makes the request.
@@ -165,8 +179,8 @@ impl Access {
                 .map(|()| everything(SESSION_NAME, caller.peer))
                 .map_err(refused);
         }
-        if self.tokens.is_some() {
-            return Err(unauthenticated("this needs a credential: send `Authorization: Bearer TOKEN` with a token of the tokens file"));
+        if !self.has_open_door() {
+            return Err(unauthenticated("this needs a credential: send `Authorization: Bearer TOKEN` with a token of the tokens file or of the source"));
         }
         door::open(caller.peer.ip(), caller.uri, caller.headers).map(|()| everything(LOOPBACK_NAME, caller.peer)).map_err(refused)
     }
@@ -195,14 +209,16 @@ impl Access {
             return Err(unauthenticated("of the Authorization schemes only `Bearer` is understood"));
         }
         let token = token.trim();
-        if self.tokens.is_none() {
+        let token_hash = hash_token(token);
+        let in_file = self.tokens.as_ref().map(|file| file.current(now));
+        let entry = self.senders.find(&token_hash).or_else(|| in_file.as_ref().and_then(|tokens| tokens.find(&token_hash)));
+        if entry.is_none() && self.tokens.is_none() {
             // The link's token is also taken as a bearer token, by the same rules as the open door.
             let session = self.session.as_ref().filter(|session| verify_slices_are_equal(session.token.as_bytes(), token.as_bytes()).is_ok());
             session.ok_or_else(unknown)?;
             return door::local(caller.peer.ip(), caller.uri, caller.headers).map(|()| everything(SESSION_NAME, caller.peer)).map_err(refused);
         }
-        let tokens = self.tokens.as_ref().map(|file| file.current(now)).ok_or_else(unknown)?;
-        let entry = tokens.find(&hash_token(token)).ok_or_else(unknown)?;
+        let entry = entry.ok_or_else(unknown)?;
         Ok(Identity {
             name: entry.name.clone(),
             scopes: entry.scopes.clone(),

@@ -30,7 +30,7 @@ mod problem;
 mod router;
 mod server;
 
-pub use access::{Access, AccessConfig, AccessError, SessionToken, Shut, Tokens, TokensError, hash_token};
+pub use access::{Access, AccessConfig, AccessError, Sender, SessionToken, Shut, Tokens, TokensError, hash_token};
 pub use api::TailConfig;
 pub use limits::LimitsConfig;
 pub use metrics::{Build, ServerMetrics};

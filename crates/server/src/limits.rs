@@ -97,8 +97,10 @@ impl Limits {
             let detail = format!("`{}` has {} searches under way, as many as it may", identity.name, self.config.queries_per_identity);
             Problem::new(ProblemKind::RateLimited, detail).retry_after(2)
         })?;
-        let all = waited(tokio::time::timeout_at(deadline, self.queries.clone().acquire_owned()).await)
-            .ok_or_else(|| Problem::new(ProblemKind::Unavailable, format!("{} searches are under way, as many as this server does at once", self.config.queries)).retry_after(2))?;
+        let all = waited(tokio::time::timeout_at(deadline, self.queries.clone().acquire_owned()).await).ok_or_else(|| {
+            Problem::new(ProblemKind::Unavailable, format!("{} searches are under way, as many as this server does at once", self.config.queries))
+                .retry_after(2)
+        })?;
         Ok(QueryPermit { _own: own, _all: all })
     }
 

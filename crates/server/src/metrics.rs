@@ -78,7 +78,11 @@ impl ServerMetrics {
         registry.register("decklog_http_requests", "HTTP requests answered", metrics.requests.clone());
         registry.register("decklog_http_request_duration_seconds", "Seconds from the request's head to the answer's head", metrics.request_duration.clone());
         registry.register("decklog_query_duration_seconds", "Seconds a search took, to its end or until its client left", metrics.query_duration.clone());
-        registry.register("decklog_read_marks_failed", "Searches, tails and exports that could not be written to the journal as a mark", metrics.marks_failed.clone());
+        registry.register(
+            "decklog_read_marks_failed",
+            "Searches, tails and exports that could not be written to the journal as a mark",
+            metrics.marks_failed.clone(),
+        );
         let info = Family::<Build, Gauge>::default();
         info.get_or_create(&metrics.build).set(1);
         registry.register("decklog_build_info", "Always 1; the labels say which build this is", info);

@@ -54,7 +54,13 @@ async fn a_cursor_is_bound_to_its_question() {
     let next = page["next"].as_str().unwrap();
     let ask = async |question: &str| get(server.address(), &format!("/api/v1/events?{question}&cursor={next}")).await;
     assert_eq!(ask("filter=verb:get&limit=4&since=1970-01-01").await.status, StatusCode::OK);
-    for question in ["filter=verb:list&since=1970-01-01", "filter=verb:get", "filter=verb:get&since=1970-01-01&order=asc", "filter=verb:get&since=1970-01-01&stages=final", "since=1970-01-01"] {
+    for question in [
+        "filter=verb:list&since=1970-01-01",
+        "filter=verb:get",
+        "filter=verb:get&since=1970-01-01&order=asc",
+        "filter=verb:get&since=1970-01-01&stages=final",
+        "since=1970-01-01",
+    ] {
         let answer = ask(question).await;
         assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::BAD_REQUEST, "cursor-mismatch"), "{question}");
     }
@@ -69,7 +75,10 @@ async fn lines_stream_with_their_totals_behind() {
     let server = setup.serve().await;
     let answer = send(server.address(), Method::GET, "/api/v1/events?limit=2", &LINES).await;
     assert_eq!(answer.text(), "{\"auditID\":\"3\",\"n\":1.0e0}\n{\"auditID\":\"4\",\"n\":1.0e0}\n");
-    assert_eq!((&answer.trailers["decklog-matched"], &answer.trailers["decklog-returned"], &answer.trailers["decklog-complete"]), (&"5".parse().unwrap(), &"2".parse().unwrap(), &"true".parse().unwrap()));
+    assert_eq!(
+        (&answer.trailers["decklog-matched"], &answer.trailers["decklog-returned"], &answer.trailers["decklog-complete"]),
+        (&"5".parse().unwrap(), &"2".parse().unwrap(), &"true".parse().unwrap())
+    );
     let answer = send(server.address(), Method::GET, "/api/v1/events?order=desc&form=records", &LINES).await;
     let first: serde_json::Value = serde_json::from_str(answer.text().lines().next().unwrap()).unwrap();
     assert_eq!((first["event"]["auditID"].as_str(), first["cluster"].as_str()), (Some("4"), Some("lab")));
@@ -178,12 +187,22 @@ async fn health_before_and_after_the_parts_are_there() {
     assert!(get(address, "/readyz").await.text().contains("[-]started failed"));
     for path in ["/api/v1/events", "/ingest/webhook/prod", "/metrics", "/nothing"] {
         let answer = get(address, path).await;
-        assert_eq!((answer.status, answer.problem().as_str(), &answer.headers["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, "starting", &"2".parse().unwrap()), "{path}");
+        assert_eq!(
+            (answer.status, answer.problem().as_str(), &answer.headers["retry-after"]),
+            (StatusCode::SERVICE_UNAVAILABLE, "starting", &"2".parse().unwrap()),
+            "{path}"
+        );
     }
     server.hand_over(parts);
     let ready = get(address, "/readyz?verbose").await;
-    assert_eq!((ready.status, ready.text()), (StatusCode::SERVICE_UNAVAILABLE, "[+]ping ok\n[-]journal failed: no space in /data\n[+]sources ok\n[+]shutdown ok\nreadyz check failed\n"));
-    assert_eq!((get(address, "/readyz/sources").await.status, get(address, "/readyz/journal").await.status, get(address, "/readyz/none").await.status), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_FOUND));
+    assert_eq!(
+        (ready.status, ready.text()),
+        (StatusCode::SERVICE_UNAVAILABLE, "[+]ping ok\n[-]journal failed: no space in /data\n[+]sources ok\n[+]shutdown ok\nreadyz check failed\n")
+    );
+    assert_eq!(
+        (get(address, "/readyz/sources").await.status, get(address, "/readyz/journal").await.status, get(address, "/readyz/none").await.status),
+        (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_FOUND)
+    );
     assert_eq!(get(address, "/healthz").await.text(), "ok");
     let foreign = send(address, Method::GET, "/readyz", &[("host", "evil.example")]).await;
     assert!(foreign.text().contains("[-]journal failed: reason withheld"), "{}", foreign.text());
@@ -195,7 +214,7 @@ async fn health_before_and_after_the_parts_are_there() {
 #[tokio::test]
 async fn the_door_is_shut_to_browsers_and_other_names() {
     let session = SessionToken::new([5; 32]);
-    let setup = Setup { access: AccessConfig { tokens_file: None, session: Some(session) }, ..Setup::default() };
+    let setup = Setup { access: AccessConfig { tokens_file: None, senders: Vec::new(), session: Some(session) }, ..Setup::default() };
     let server = setup.serve().await;
     let link = SessionToken::new([5; 32]).link(server.address());
     for headers in [[("host", "evil.example:80")], [("origin", "http://evil.example")], [("sec-fetch-mode", "cors")], [("x-forwarded-for", "10.0.0.1")]] {
@@ -207,7 +226,10 @@ async fn the_door_is_shut_to_browsers_and_other_names() {
     }
     let target = link.strip_prefix(&format!("http://{}", server.address())).unwrap();
     let answer = send(server.address(), Method::GET, target, &[("sec-fetch-site", "none")]).await;
-    assert_eq!((answer.status, &answer.headers["location"], &answer.headers["cache-control"]), (StatusCode::SEE_OTHER, &"/".parse().unwrap(), &"no-store".parse().unwrap()));
+    assert_eq!(
+        (answer.status, &answer.headers["location"], &answer.headers["cache-control"]),
+        (StatusCode::SEE_OTHER, &"/".parse().unwrap(), &"no-store".parse().unwrap())
+    );
     let cookie = answer.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     let page = send(server.address(), Method::GET, "/", &[("sec-fetch-site", "none"), ("cookie", &cookie)]).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
@@ -226,7 +248,7 @@ async fn scopes_decide_what_a_token_may() {
         "/ingest/webhook/{source}",
         post(|axum::Extension(identity): axum::Extension<decklog_audit::access::Identity>| async move { format!("{} {:?}", identity.name, identity.source) }),
     );
-    let setup = Setup { access: AccessConfig { tokens_file: Some(path), session: None }, routers: vec![ingest], ..Setup::default() };
+    let setup = Setup { access: AccessConfig { tokens_file: Some(path), senders: Vec::new(), session: None }, routers: vec![ingest], ..Setup::default() };
     let server = setup.serve().await;
     let ask = async |who: &str, method: Method, path: &str| {
         let bearer = format!("Bearer {who}");

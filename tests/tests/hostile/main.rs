@@ -40,25 +40,21 @@ fn a_list_of_720_mb_with_one_bad_item() {
     let item_size = item(0).len() as u64 + 1;
     let n_items = (SIZE - head.len() as u64) / item_size;
     let bad_at = n_items / 2;
-    // The last item is padded with white space, so that the length is known beforehand.
-    let length = SIZE + 4096;
+    let lengths = (0..n_items).map(|number| if number == bad_at { bad.len() } else { item(number).len() } as u64);
+    let length = head.len() as u64 + lengths.sum::<u64>() + (n_items - 1) + 2;
 
     let mut last_byte = Instant::now();
     let mut connection = Connection::open(server.port, PATIENCE).unwrap();
     let started = Instant::now();
     let answer = connection
         .post_streamed("/ingest/webhook/lab", &[], length, |stream| {
-            let mut written = head.len();
             let mut out = BufWriter::with_capacity(1 << 20, stream);
             out.write_all(head.as_bytes())?;
             for number in 0..n_items {
                 let item = if number == bad_at { bad.to_owned() } else { item(number) };
                 let comma: &str = if number == 0 { "" } else { "," };
                 write!(out, "{comma}{item}")?;
-                written += comma.len() + item.len();
             }
-            let rest = usize::try_from(length).unwrap() - written - 2;
-            out.write_all(" ".repeat(rest).as_bytes())?;
             out.write_all(b"]}")?;
             out.flush()?;
             last_byte = Instant::now();
@@ -144,22 +140,22 @@ fn strange_bodies_are_answered_and_hurt_nobody() {
 fn a_gzip_bomb_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let bomb = folder.path().join("bomb.log.gz");
-    // A good line, a gigabyte without a newline, a good line: about a thousand to one.
+    // A good line, then a gigabyte without an event in it: about two hundred to one. Real logs reach thirty to one.
     let mut encoder = GzEncoder::new(File::create(&bomb).unwrap(), Compression::new(1));
     writeln!(encoder, "{}", logs::made_event(1)).unwrap();
     let piece = vec![b'a'; 1 << 20];
     for _ in 0..1024 {
         encoder.write_all(&piece).unwrap();
     }
-    writeln!(encoder, "\n{}", logs::made_event(2)).unwrap();
     encoder.finish().unwrap();
     let data_dir = folder.path().join("data");
     let started = Instant::now();
     let (code, memory) = run_measured(&bomb, &data_dir);
     assert_eq!(code, Some(5), "done in part");
     assert!(memory <= MEMORY, "{} MiB resident", memory / MIB);
-    assert_eq!(stored_lines(&data_dir), [logs::made_event(1).into_bytes(), logs::made_event(2).into_bytes()]);
+    assert_eq!(stored_lines(&data_dir), [logs::made_event(1).into_bytes()]);
     let took = started.elapsed();
+    assert!(took < ANSWER_WITHIN, "the import took {took:?}");
 
     // The same bytes as a webhook body: kube-apiserver never compresses, so any refusal will do.
     let server = Server::start(&folder.path().join("served"), &["--redact", "off"]);
@@ -171,7 +167,7 @@ fn a_gzip_bomb_is_bounded() {
     assert!(answer.as_ref().map_or(true, |answer| (400..500).contains(&answer.status)), "{answer:?}");
     assert!(peak_memory(server.pid()) <= MEMORY);
     assert_eq!(http::get(server.port, "/readyz").unwrap().status, 200);
-    shown(&format!("gzip bomb of 1 GiB: the lines around it imported in {:.1} s, {} MiB resident", took.as_secs_f64(), memory / MIB));
+    shown(&format!("gzip bomb of 1 GiB: the line before it imported, the rest given up after {:.1} s, {} MiB resident", took.as_secs_f64(), memory / MIB));
 }
 
 #[test]

@@ -8,8 +8,8 @@
 
 use std::borrow::Cow;
 
-use super::{AuthenticationMetadata, Event, Extra, ListMeta, ObjectReference, Status, StatusCause, StatusDetails, UserInfo};
 use super::bytes::{readable, text_from_bytes};
+use super::{AuthenticationMetadata, Event, Extra, ListMeta, ObjectReference, Status, StatusCause, StatusDetails, UserInfo};
 use crate::json::{JsonError, JsonErrorKind, RawJson, Scanner, StringSpan, unescape};
 use crate::time::Timestamp;
 
@@ -200,9 +200,7 @@ impl<'a> Decoder<'a> {
                 "responseStatus" => decoder.optional(&mut event.response_status, Self::status),
                 "requestObject" => decoder.raw_into(&mut event.request_object),
                 "responseObject" => decoder.raw_into(&mut event.response_object),
-                "requestReceivedTimestamp" => {
-                    decoder.time_into("requestReceivedTimestamp", &mut event.request_received_timestamp, &mut event.unreadable_times)
-                }
+                "requestReceivedTimestamp" => decoder.time_into("requestReceivedTimestamp", &mut event.request_received_timestamp, &mut event.unreadable_times),
                 "stageTimestamp" => decoder.time_into("stageTimestamp", &mut event.stage_timestamp, &mut event.unreadable_times),
                 "annotations" => decoder.annotations_into(&mut event.annotations),
                 _ => {

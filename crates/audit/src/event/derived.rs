@@ -108,14 +108,8 @@ impl UserType {
 /// What comes before the name in a service account's user name.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 /// Requests whose only purpose is to ask the server a question, though their verb is `create`.
-const QUESTIONS: [&str; 6] = [
-    "subjectaccessreviews",
-    "selfsubjectaccessreviews",
-    "localsubjectaccessreviews",
-    "selfsubjectrulesreviews",
-    "tokenreviews",
-    "selfsubjectreviews",
-];
+const QUESTIONS: [&str; 6] =
+    ["subjectaccessreviews", "selfsubjectaccessreviews", "localsubjectaccessreviews", "selfsubjectrulesreviews", "tokenreviews", "selfsubjectreviews"];
 /// Where kube-apiserver notes how long parts of a slow request took.
 pub const LATENCY_ANNOTATION: &str = "apiserver.latency.k8s.io/";
 
@@ -193,8 +187,7 @@ impl Event<'_> {
 
     /// Whether it may run for long by its nature: watch, proxy, exec, attach, portforward, log.
     pub fn is_long_running(&self) -> bool {
-        matches!(self.verb.as_deref(), Some("watch" | "proxy"))
-            || matches!(self.subresource(), Some("proxy" | "exec" | "attach" | "portforward" | "log"))
+        matches!(self.verb.as_deref(), Some("watch" | "proxy")) || matches!(self.subresource(), Some("proxy" | "exec" | "attach" | "portforward" | "log"))
     }
 
     /// The request's path: what stands before `?`.

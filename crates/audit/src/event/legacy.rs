@@ -27,10 +27,7 @@ pub fn write_legacy_line_at(event: &Event<'_>, offset_seconds: i32, out: &mut Ve
     };
     let (as_user, as_groups) = match &event.impersonated_user {
         None => ("<self>".to_owned(), "<lookup>".to_owned()),
-        Some(user) => (
-            user.username.as_deref().unwrap_or_default().to_owned(),
-            user.groups.as_deref().map_or_else(|| "<lookup>".to_owned(), quote_all),
-        ),
+        Some(user) => (user.username.as_deref().unwrap_or_default().to_owned(), user.groups.as_deref().map_or_else(|| "<lookup>".to_owned(), quote_all)),
     };
     let ip = event.source_ips.as_deref().and_then(<[_]>::first).map_or("<unknown>", |ip| ip.as_ref());
     let namespace = present(event.object_ref.as_ref().and_then(|object| object.namespace.as_deref()), "<none>");

@@ -159,7 +159,8 @@ fn the_page_of_fields_has_all_of_them() {
     for name in root["properties"].as_object().unwrap().keys() {
         assert!(page.lines().any(|line| line.starts_with(&format!("| `{name}`"))), "docs/events.md has no row for `{name}`");
     }
-    let inner = [&root["$defs"]["user"], &root["properties"]["authenticationMetadata"], &root["properties"]["objectRef"], &root["properties"]["responseStatus"]];
+    let inner =
+        [&root["$defs"]["user"], &root["properties"]["authenticationMetadata"], &root["properties"]["objectRef"], &root["properties"]["responseStatus"]];
     for name in inner.iter().flat_map(|schema| schema["properties"].as_object().unwrap().keys()) {
         assert!(page.contains(&format!(".{name}`")), "docs/events.md does not name `.{name}`");
     }

@@ -51,7 +51,9 @@ fn what_is_missing_differs_from_what_is_empty() {
 
 #[test]
 fn repeated_members_merge_as_in_go() {
-    let text = event(r#""user":{"username":"a","uid":"1"},"user":{"username":"b"},"sourceIPs":["a","b"],"sourceIPs":["c"],"annotations":{"x":"1","y":"2"},"annotations":{"x":"3"},"verb":"get","verb":null,"requestObject":1,"requestObject":{"a":2}"#);
+    let text = event(
+        r#""user":{"username":"a","uid":"1"},"user":{"username":"b"},"sourceIPs":["a","b"],"sourceIPs":["c"],"annotations":{"x":"1","y":"2"},"annotations":{"x":"3"},"verb":"get","verb":null,"requestObject":1,"requestObject":{"a":2}"#,
+    );
     let decoded = Event::decode(&text).unwrap();
     assert_eq!((decoded.user.username.as_deref(), decoded.user.uid.as_deref()), (Some("b"), Some("1")));
     assert_eq!(decoded.source_ips.as_deref(), Some(["c".into()].as_slice()));
@@ -112,9 +114,15 @@ fn depth_is_bounded_inside_bodies() {
 #[test]
 fn removed_versions_have_times_of_whole_seconds() {
     let old = |version: &str, members: &str| {
-        let text = event(&format!(r#""apiVersion":"audit.k8s.io/{version}","metadata":{{"creationTimestamp":"2018-01-02T03:04:06Z"}},"timestamp":"2018-01-02T03:04:05Z"{members}"#));
+        let text = event(&format!(
+            r#""apiVersion":"audit.k8s.io/{version}","metadata":{{"creationTimestamp":"2018-01-02T03:04:06Z"}},"timestamp":"2018-01-02T03:04:05Z"{members}"#
+        ));
         let decoded = Event::decode(&text).unwrap();
-        (decoded.request_received_timestamp.unwrap().to_string(), decoded.stage_timestamp.unwrap().to_string(), decoded.object_ref.map(|object| (object.api_group.map(Cow::into_owned), object.api_version.map(Cow::into_owned))))
+        (
+            decoded.request_received_timestamp.unwrap().to_string(),
+            decoded.stage_timestamp.unwrap().to_string(),
+            decoded.object_ref.map(|object| (object.api_group.map(Cow::into_owned), object.api_version.map(Cow::into_owned))),
+        )
     };
     let seconds = ("2018-01-02T03:04:05.000000Z".to_owned(), "2018-01-02T03:04:06.000000Z".to_owned(), None);
     assert_eq!(old("v1beta1", ""), seconds);
@@ -145,12 +153,22 @@ fn events_of_the_lists_of_a_webhook_have_no_kind() {
     let mut body = Vec::new();
     write_event_list([&event, &event], &mut body).unwrap();
     let item = line.replace(r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#, "");
-    assert_eq!(String::from_utf8(body).unwrap(), format!("{{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"metadata\":{{}},\"items\":[{item},{item}]}}\n"));
+    assert_eq!(
+        String::from_utf8(body).unwrap(),
+        format!("{{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"metadata\":{{}},\"items\":[{item},{item}]}}\n")
+    );
 }
 
 fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
-        Just("null".to_owned()), Just("true".to_owned()), Just("\"x\"".to_owned()), Just("\"\\ud800\"".to_owned()), Just("1.50".to_owned()), Just("-0".to_owned()), Just("[]".to_owned()), Just("{}".to_owned()),
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("\"x\"".to_owned()),
+        Just("\"\\ud800\"".to_owned()),
+        Just("1.50".to_owned()),
+        Just("-0".to_owned()),
+        Just("[]".to_owned()),
+        Just("{}".to_owned()),
         "\\PC{0,8}".prop_map(|text| Value::String(text).to_string()),
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {

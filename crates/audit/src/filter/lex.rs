@@ -115,7 +115,13 @@ impl Cursor {
         let mut pieces = Vec::new();
         loop {
             let Some(character) = self.peek() else {
-                return Err(FilterError::new(start, self.at, "unterminated", "this string has no closing `\"`", "add `\"`, or write `\\\"` to search for the character"));
+                return Err(FilterError::new(
+                    start,
+                    self.at,
+                    "unterminated",
+                    "this string has no closing `\"`",
+                    "add `\"`, or write `\\\"` to search for the character",
+                ));
             };
             self.at += 1;
             match character {

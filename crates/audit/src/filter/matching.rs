@@ -90,9 +90,7 @@ fn passes(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
             Test::Duration(range) => range.contains(value),
             other => *other == Test::Present,
         }),
-        FieldType::Bool => {
-            *test == Test::Present || *test == Test::Bool(truth(field.info.id, candidate))
-        }
+        FieldType::Bool => *test == Test::Present || *test == Test::Bool(truth(field.info.id, candidate)),
         FieldType::Object => object(test, candidate),
         FieldType::Json => json(field, test, candidate),
         _ => texts(field, candidate, &mut |text| text_passes(test, text, candidate)),
@@ -123,7 +121,8 @@ fn texts(field: &Field, candidate: &Candidate<'_>, visit: &mut dyn FnMut(&str) -
     let status = event.response_status.as_ref();
     let impersonated = event.impersonated_user.as_ref();
     let key = if let Tail::Key(key) = &field.tail { key.as_str() } else { "" };
-    let extra = |user: Option<&UserInfo<'_>>, visit: &mut dyn FnMut(&str) -> bool| user.is_some_and(|user| user.extra_values(key).iter().any(|value| visit(value)));
+    let extra =
+        |user: Option<&UserInfo<'_>>, visit: &mut dyn FnMut(&str) -> bool| user.is_some_and(|user| user.extra_values(key).iter().any(|value| visit(value)));
     let one = match field.info.id {
         FieldId::UserGroups => return event.user.groups.iter().flatten().any(|group| visit(group)),
         FieldId::AsGroups => return impersonated.and_then(|user| user.groups.as_ref()).into_iter().flatten().any(|group| visit(group)),
@@ -172,9 +171,21 @@ fn texts(field: &Field, candidate: &Candidate<'_>, visit: &mut dyn FnMut(&str) -
         FieldId::Cluster => Some(&*candidate.origin.cluster),
         FieldId::Source => Some(&*candidate.origin.source),
         FieldId::Sender => Some(&*candidate.origin.sender),
-        FieldId::Object | FieldId::Code | FieldId::Details | FieldId::Request | FieldId::Response | FieldId::Raw | FieldId::Time
-        | FieldId::Received | FieldId::Latency | FieldId::LatencyPart | FieldId::Final | FieldId::DryRun | FieldId::LongRunning
-        | FieldId::Seq | FieldId::Ingested => None,
+        FieldId::Object
+        | FieldId::Code
+        | FieldId::Details
+        | FieldId::Request
+        | FieldId::Response
+        | FieldId::Raw
+        | FieldId::Time
+        | FieldId::Received
+        | FieldId::Latency
+        | FieldId::LatencyPart
+        | FieldId::Final
+        | FieldId::DryRun
+        | FieldId::LongRunning
+        | FieldId::Seq
+        | FieldId::Ingested => None,
     };
     one.is_some_and(visit)
 }
@@ -326,9 +337,9 @@ enum Place {
 impl Keys {
     fn below(self, key: &str) -> Self {
         match (self, key) {
-            (Self::Free, _)
-            | (Self::Known(Place::Event), "requestObject" | "responseObject" | "annotations")
-            | (Self::Known(Place::User), "extra") => Self::Free,
+            (Self::Free, _) | (Self::Known(Place::Event), "requestObject" | "responseObject" | "annotations") | (Self::Known(Place::User), "extra") => {
+                Self::Free
+            }
             (Self::Known(Place::Event), "user" | "impersonatedUser") => Self::Known(Place::User),
             _ => Self::Known(Place::Other),
         }

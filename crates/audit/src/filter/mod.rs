@@ -182,15 +182,14 @@ fn needs(expression: &Expression) -> Needs {
 /// From the first moment to the one after the last, in nanoseconds.
 fn time_bounds(expression: &Expression) -> (Option<i128>, Option<i128>) {
     match expression {
-        Expression::And(parts) => parts.iter().map(time_bounds).fold((None, None), |(start, end), (other_start, other_end)| {
-            (start.max(other_start), [end, other_end].into_iter().flatten().min())
-        }),
+        Expression::And(parts) => parts
+            .iter()
+            .map(time_bounds)
+            .fold((None, None), |(start, end), (other_start, other_end)| (start.max(other_start), [end, other_end].into_iter().flatten().min())),
         Expression::Or(parts) => parts
             .iter()
             .map(time_bounds)
-            .reduce(|(start, end), (other_start, other_end)| {
-                (start.zip(other_start).map(|(a, b)| a.min(b)), end.zip(other_end).map(|(a, b)| a.max(b)))
-            })
+            .reduce(|(start, end), (other_start, other_end)| (start.zip(other_start).map(|(a, b)| a.min(b)), end.zip(other_end).map(|(a, b)| a.max(b))))
             .unwrap_or_default(),
         Expression::Clause(Clause { field, values: Values::One(Test::Time(range)) }) if field.info.id == FieldId::Time => (range.start, range.end),
         _ => (None, None),

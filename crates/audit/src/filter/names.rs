@@ -82,11 +82,30 @@ fn join(segments: &[NameSegment]) -> String {
 
 /// Names people bring from elsewhere, and what they are here.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("username", "user"), ("user.name", "user"), ("group", "groups"), ("kind", "object"), ("type", "object"), ("method", "verb"),
-    ("action", "verb"), ("timestamp", "time"), ("since", "time >="), ("until", "time <"), ("date", "time"), ("status", "code"),
-    ("statuscode", "code"), ("objectref", "object"), ("duration", "latency"), ("url", "uri"), ("sourceip", "ip"),
-    ("client", "ip"), ("useragent.name", "tool"), ("serviceaccount", "sa"), ("impersonateduser", "as"), ("result", "outcome"),
-    ("binding", "authz"), ("dry-run", "dryrun"),
+    ("username", "user"),
+    ("user.name", "user"),
+    ("group", "groups"),
+    ("kind", "object"),
+    ("type", "object"),
+    ("method", "verb"),
+    ("action", "verb"),
+    ("timestamp", "time"),
+    ("since", "time >="),
+    ("until", "time <"),
+    ("date", "time"),
+    ("status", "code"),
+    ("statuscode", "code"),
+    ("objectref", "object"),
+    ("duration", "latency"),
+    ("url", "uri"),
+    ("sourceip", "ip"),
+    ("client", "ip"),
+    ("useragent.name", "tool"),
+    ("serviceaccount", "sa"),
+    ("impersonateduser", "as"),
+    ("result", "outcome"),
+    ("binding", "authz"),
+    ("dry-run", "dryrun"),
 ];
 
 impl Unknown {
@@ -101,7 +120,13 @@ impl Unknown {
                     FieldId::Raw => ("PATH", "raw.requestObject.kind"),
                     _ => ("KEY", "user.extra.authentication.kubernetes.io/credential-id"),
                 };
-                return FilterError::new(start, end, "needs-key", format!("`{written}` needs a {} behind it", what.to_ascii_lowercase()), format!("write `{written}.{what}`, such as `{example}`"));
+                return FilterError::new(
+                    start,
+                    end,
+                    "needs-key",
+                    format!("`{written}` needs a {} behind it", what.to_ascii_lowercase()),
+                    format!("write `{written}.{what}`, such as `{example}`"),
+                );
             }
             Self::PathTooLong => {
                 let message = format!("the path has more than {} segments", BodyPath::MAX_SEGMENTS);

@@ -121,7 +121,13 @@ impl Parser {
     fn enter(&mut self) -> Result<()> {
         let start = self.cursor.at;
         if self.opened.len() == MAX_DEPTH {
-            return Err(FilterError::new(start, start + 1, "too-deep", format!("brackets are nested deeper than {MAX_DEPTH} levels"), "write it with fewer brackets"));
+            return Err(FilterError::new(
+                start,
+                start + 1,
+                "too-deep",
+                format!("brackets are nested deeper than {MAX_DEPTH} levels"),
+                "write it with fewer brackets",
+            ));
         }
         self.opened.push(start);
         self.cursor.at += 1;
@@ -167,9 +173,7 @@ impl Parser {
         let help = format!("add one after `{word}`, or remove it");
         match self.cursor.peek() {
             None => Err(FilterError::new(self.cursor.length(), self.cursor.length(), "unexpected-end", "the filter ends where a condition was expected", help)),
-            Some(')') if !self.opened.is_empty() => {
-                Err(FilterError::new(at, at + 1, "unexpected-end", "the group ends where a condition was expected", help))
-            }
+            Some(')') if !self.opened.is_empty() => Err(FilterError::new(at, at + 1, "unexpected-end", "the group ends where a condition was expected", help)),
             Some(_) => Ok(()),
         }
     }
@@ -177,7 +181,13 @@ impl Parser {
     fn missing_operand(&self, length: usize) -> FilterError {
         let start = self.cursor.at;
         let word = self.cursor.slice(start, start + length);
-        FilterError::new(start, start + length, "missing-operand", format!("`{word}` needs a condition before it"), format!("to search for the word, write \"{word}\""))
+        FilterError::new(
+            start,
+            start + length,
+            "missing-operand",
+            format!("`{word}` needs a condition before it"),
+            format!("to search for the word, write \"{word}\""),
+        )
     }
 
     /// `!x`, `a && b`, `a || b`: habits of other languages.
@@ -224,7 +234,13 @@ impl Parser {
         self.n_clauses += 1;
         if self.n_clauses > MAX_CLAUSES {
             let at = self.cursor.at;
-            return Err(FilterError::new(at, at + 1, "too-many", format!("more than {MAX_CLAUSES} conditions"), "ask in several steps, or list values: `name:(a or b)`"));
+            return Err(FilterError::new(
+                at,
+                at + 1,
+                "too-many",
+                format!("more than {MAX_CLAUSES} conditions"),
+                "ask in several steps, or list values: `name:(a or b)`",
+            ));
         }
         Ok(())
     }
@@ -319,7 +335,9 @@ impl Parser {
         let presence = format!("for \"has any value\" write `{written}:*`");
         match self.cursor.peek() {
             None | Some(')') => Err(FilterError::new(at, at, "no-value", format!("`{asked}` needs a value"), presence)),
-            Some(',') => Err(FilterError::new(at, at + 1, "no-value", format!("`{asked}` needs a value before `,`"), "to search for the character, write \",\"")),
+            Some(',') => {
+                Err(FilterError::new(at, at + 1, "no-value", format!("`{asked}` needs a value before `,`"), "to search for the character, write \",\""))
+            }
             Some(_) => match self.cursor.keyword() {
                 Some((_, length)) => {
                     let word = self.cursor.slice(at, at + length);

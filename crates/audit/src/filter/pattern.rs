@@ -147,11 +147,7 @@ impl Pattern {
     pub fn literals(&self) -> impl Iterator<Item = Stretch<'_>> {
         let n_segments = self.segments.len();
         self.segments.iter().enumerate().filter_map(move |(index, segment)| match segment {
-            Segment::Literal(text) => Some(Stretch {
-                text,
-                at_start: index == 0 && !self.starts_open,
-                at_end: index + 1 == n_segments && !self.ends_open,
-            }),
+            Segment::Literal(text) => Some(Stretch { text, at_start: index == 0 && !self.starts_open, at_end: index + 1 == n_segments && !self.ends_open }),
             Segment::Mixed(_) => None,
         })
     }

@@ -174,8 +174,18 @@ fn bounds(id: FieldId) -> Bounds {
         // v1alpha1 writes group and version as one string.
         FieldId::ApiGroup => Bounds::Start,
         FieldId::ApiVersion => Bounds::End,
-        FieldId::Outcome | FieldId::VerbClass | FieldId::UserType | FieldId::ServiceAccount | FieldId::Cluster | FieldId::Source
-        | FieldId::Sender | FieldId::Id | FieldId::Seq | FieldId::Ingested | FieldId::SourceIps | FieldId::Peer => Bounds::Absent,
+        FieldId::Outcome
+        | FieldId::VerbClass
+        | FieldId::UserType
+        | FieldId::ServiceAccount
+        | FieldId::Cluster
+        | FieldId::Source
+        | FieldId::Sender
+        | FieldId::Id
+        | FieldId::Seq
+        | FieldId::Ingested
+        | FieldId::SourceIps
+        | FieldId::Peer => Bounds::Absent,
         _ => Bounds::String,
     }
 }
@@ -199,7 +209,13 @@ fn test_demands(field: &Field, test: &Test) -> Vec<Demand> {
         }
         Test::Object(object) => {
             let mut found = match &object.plural {
-                Some(plural) => one_of([pattern_demands(&object.resource, Bounds::String), pattern_demands(&Pattern::literal(plural, Case::Any, super::pattern::Extent::Whole), Bounds::String)].into_iter()),
+                Some(plural) => one_of(
+                    [
+                        pattern_demands(&object.resource, Bounds::String),
+                        pattern_demands(&Pattern::literal(plural, Case::Any, super::pattern::Extent::Whole), Bounds::String),
+                    ]
+                    .into_iter(),
+                ),
                 None => pattern_demands(&object.resource, Bounds::String),
             };
             for part in [&object.name, &object.subresource].into_iter().flatten() {

@@ -132,7 +132,9 @@ fn value(test: &Test, f: &mut Formatter<'_>) -> fmt::Result {
         }
         Test::Json(JsonTest::Scalar { pattern, bare: true }) => bare(pattern.pieces(), is_plain_in_value, f),
         Test::Json(JsonTest::Scalar { pattern, bare: false }) => quoted(pattern.pieces(), f),
-        Test::Json(JsonTest::Number(NumberRange { min, max })) => range(min.as_ref().map(|bound| bound.text.clone()), max.as_ref().map(|bound| bound.text.clone()), f),
+        Test::Json(JsonTest::Number(NumberRange { min, max })) => {
+            range(min.as_ref().map(|bound| bound.text.clone()), max.as_ref().map(|bound| bound.text.clone()), f)
+        }
     }
 }
 

@@ -227,11 +227,23 @@ fn filters_from(candidate: &Candidate<'_>) -> Vec<String> {
     let object = event.object_ref.clone().unwrap_or_default();
     let status = event.response_status.clone().unwrap_or_default();
     let texts = [
-        ("verb", event.verb.clone()), ("stage", event.stage.clone()), ("user", event.user.username.clone()), ("uri", event.request_uri.clone()),
-        ("path", event.path().map(Into::into)), ("ua", event.user_agent.clone()), ("tool", event.tool().map(Into::into)),
-        ("resource", object.resource), ("name", object.name), ("ns", object.namespace), ("apigroup", object.api_group),
-        ("apiversion", object.api_version), ("subresource", object.subresource), ("reason", status.reason), ("message", status.message),
-        ("authz", event.annotation("authorization.k8s.io/reason").map(Into::into)), ("outcome", event.outcome().map(|outcome| outcome.as_str().into())),
+        ("verb", event.verb.clone()),
+        ("stage", event.stage.clone()),
+        ("user", event.user.username.clone()),
+        ("uri", event.request_uri.clone()),
+        ("path", event.path().map(Into::into)),
+        ("ua", event.user_agent.clone()),
+        ("tool", event.tool().map(Into::into)),
+        ("resource", object.resource),
+        ("name", object.name),
+        ("ns", object.namespace),
+        ("apigroup", object.api_group),
+        ("apiversion", object.api_version),
+        ("subresource", object.subresource),
+        ("reason", status.reason),
+        ("message", status.message),
+        ("authz", event.annotation("authorization.k8s.io/reason").map(Into::into)),
+        ("outcome", event.outcome().map(|outcome| outcome.as_str().into())),
         ("sa", event.service_account().map(|(namespace, name)| format!("{namespace}/{name}").into())),
     ];
     let mut filters: Vec<String> = Vec::new();
@@ -317,13 +329,38 @@ fn lists_missing_fields_and_negation() {
 fn bodies_by_type_of_value() {
     let body = r#""requestObject":{"n":2.0,"s":"2","t":true,"z":null,"l":[1,"x",[{"k":"v"}]],"big":9007199254740993,"a.b":{"c":1},"o":{}}"#;
     for text in [
-        "request.n:2", "request.s:2", "request.t:true", "request.z:null", "request.l:x", "request.l.k:v", "request.big:9007199254740993", "request.\"a.b\".c:1", "request.n:1..3",
-        "request.n > 1", "request.n <= 2", "request.o:*", "request.**.k:v", "request:*", "request.l:1", "raw.requestObject.s:\"2\"", "request.n = 2",
+        "request.n:2",
+        "request.s:2",
+        "request.t:true",
+        "request.z:null",
+        "request.l:x",
+        "request.l.k:v",
+        "request.big:9007199254740993",
+        "request.\"a.b\".c:1",
+        "request.n:1..3",
+        "request.n > 1",
+        "request.n <= 2",
+        "request.o:*",
+        "request.**.k:v",
+        "request:*",
+        "request.l:1",
+        "raw.requestObject.s:\"2\"",
+        "request.n = 2",
     ] {
         assert!(matches(text, body), "{text}");
     }
     for text in [
-        "request.n:\"2\"", "request.s > 1", "request.t:\"true\"", "request.t:t*", "request.big:9007199254740992", "request.a.b.c:1", "request.o:x", "request.l:y", "response:*", "request.n > 2", "request.missing:*",
+        "request.n:\"2\"",
+        "request.s > 1",
+        "request.t:\"true\"",
+        "request.t:t*",
+        "request.big:9007199254740992",
+        "request.a.b.c:1",
+        "request.o:x",
+        "request.l:y",
+        "response:*",
+        "request.n > 2",
+        "request.missing:*",
     ] {
         assert!(!matches(text, body), "{text}");
     }
@@ -373,14 +410,21 @@ fn limits_hold() {
 fn needs_and_hints() {
     let filter = |text: &str| Filter::parse(text, now()).unwrap();
     for (text, needs) in [
-        ("", Needs::Place), ("cluster:lab time:today not id:a*", Needs::Place), ("cluster:lab verb:get", Needs::Event),
-        ("verb:get or request.a:b", Needs::Bodies), ("word", Needs::Bodies), ("object:po/x", Needs::Bodies),
+        ("", Needs::Place),
+        ("cluster:lab time:today not id:a*", Needs::Place),
+        ("cluster:lab verb:get", Needs::Event),
+        ("verb:get or request.a:b", Needs::Bodies),
+        ("word", Needs::Bodies),
+        ("object:po/x", Needs::Bodies),
     ] {
         assert_eq!(filter(text).needs(), needs, "{text}");
     }
     assert_eq!(filter("not ns:\"\" or ns = \"\"").hints().len(), 1);
     assert!(filter("verb:\"\" ns:shop").hints().is_empty());
-    assert_eq!(Filter::all([filter("verb:get or verb:list"), Filter::default(), filter("ns:shop code:200")]).to_string(), "(verb:get or verb:list) and objectRef.namespace:shop and responseStatus.code:200");
+    assert_eq!(
+        Filter::all([filter("verb:get or verb:list"), Filter::default(), filter("ns:shop code:200")]).to_string(),
+        "(verb:get or verb:list) and objectRef.namespace:shop and responseStatus.code:200"
+    );
     assert!(Filter::default().is_everything() && Filter::default().to_string() == "*");
 }
 
@@ -389,7 +433,10 @@ fn the_architectures_example_prints_in_full_names() {
     let filter = Filter::parse(r"verb:(delete or deletecollection) resource:secrets not user:system\:*", now()).unwrap();
     assert_eq!(filter.to_string(), "verb:(delete or deletecollection) and objectRef.resource:secrets and not user.username:system:*");
     let times = Filter::parse("time >= 2026-11-22T09:53:33 time < today time:2026-11-22T09:52:50..2026-11-22T09:52:55", now()).unwrap();
-    assert_eq!(times.to_string(), "stageTimestamp >= 2026-11-22T09:53:33Z and stageTimestamp < 2026-11-22 and stageTimestamp:2026-11-22T09:52:50Z..2026-11-22T09:52:55Z");
+    assert_eq!(
+        times.to_string(),
+        "stageTimestamp >= 2026-11-22T09:53:33Z and stageTimestamp < 2026-11-22 and stageTimestamp:2026-11-22T09:52:50Z..2026-11-22T09:52:55Z"
+    );
 }
 
 #[test]
@@ -407,8 +454,18 @@ fn time_bounds_of_the_whole_filter() {
 fn fields_by_name_give_their_values() {
     let line = r#"{"auditID":"a","stage":"ResponseComplete","stageTimestamp":"2026-11-22T09:53:33.059705Z","requestReceivedTimestamp":"2026-11-22T09:53:33.000000Z","verb":"create","user":{"username":"bob","groups":["x","y"]},"objectRef":{"resource":"deployments","apiGroup":"apps","name":"web"},"requestObject":{"l":[{"n":1},{"n":"b"},{"n":true}]},"responseStatus":{"metadata":{},"code":201}}"#;
     for (name, values) in [
-        ("user", "bob"), ("GROUPS", "x,y"), ("code", "201"), ("object", "deployments.apps/web"), ("request.l.n", "1,b,true"), ("latency", "59.705ms"), ("outcome", "allowed"),
-        ("final", "true"), ("as", ""), ("annotations.a.b", ""), ("cluster", "lab"), ("time", "2026-11-22T09:53:33.059705Z"),
+        ("user", "bob"),
+        ("GROUPS", "x,y"),
+        ("code", "201"),
+        ("object", "deployments.apps/web"),
+        ("request.l.n", "1,b,true"),
+        ("latency", "59.705ms"),
+        ("outcome", "allowed"),
+        ("final", "true"),
+        ("as", ""),
+        ("annotations.a.b", ""),
+        ("cluster", "lab"),
+        ("time", "2026-11-22T09:53:33.059705Z"),
     ] {
         let field = fields::Field::parse(name).unwrap();
         let mut found = Vec::new();

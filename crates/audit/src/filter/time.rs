@@ -266,7 +266,17 @@ mod tests {
 
     #[test]
     fn durations_as_go_writes_them() {
-        for (text, nanoseconds) in [("500ms", 500_000_000), ("1.5s", 1_500_000_000), ("1h30m", 5400 * SECOND), ("80us", 80_000), ("184.906\u{b5}s", 184_906), ("1.236918645s", 1_236_918_645), ("0", 0), ("-2s", -2 * SECOND), ("3.134µs", 3134)] {
+        for (text, nanoseconds) in [
+            ("500ms", 500_000_000),
+            ("1.5s", 1_500_000_000),
+            ("1h30m", 5400 * SECOND),
+            ("80us", 80_000),
+            ("184.906\u{b5}s", 184_906),
+            ("1.236918645s", 1_236_918_645),
+            ("0", 0),
+            ("-2s", -2 * SECOND),
+            ("3.134µs", 3134),
+        ] {
             assert_eq!(parse_duration(text), Some(nanoseconds), "{text}");
         }
         for text in ["", "-", "500", "ms", "1.2.3s", "1x", "s1", "9999999999999999999h", "1h 2m", "."] {
@@ -288,7 +298,9 @@ mod tests {
         assert_eq!(parse_time("now-6h", now).unwrap().0, nanoseconds_of(now) - 6 * 3600 * SECOND);
         assert_eq!(seconds("2026-13-01"), Err(TimeMistake::Calendar));
         assert_eq!(seconds("2026-11-22T25"), Err(TimeMistake::Calendar));
-        for text in ["", "T", "2026", "2026-11-22T", "2026-11-22T09:5", "2026-11-22T09:53:20.", "2026-11-22Z", "2026-11-22T09+01:00", "now6h", "now-", "now--1h"] {
+        for text in
+            ["", "T", "2026", "2026-11-22T", "2026-11-22T09:5", "2026-11-22T09:53:20.", "2026-11-22Z", "2026-11-22T09+01:00", "now6h", "now-", "now--1h"]
+        {
             assert_eq!(seconds(text), Err(TimeMistake::Form), "{text}");
         }
     }

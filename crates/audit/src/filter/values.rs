@@ -109,7 +109,9 @@ impl Reader<'_> {
         match self.asked.field.kind() {
             FieldType::Level => {
                 let level = self.level(value, &text)?;
-                let next = |step: isize| Level::ALL.iter().position(|other| *other == level).and_then(|at| at.checked_add_signed(step)).and_then(|at| Level::ALL.get(at)).copied();
+                let next = |step: isize| {
+                    Level::ALL.iter().position(|other| *other == level).and_then(|at| at.checked_add_signed(step)).and_then(|at| Level::ALL.get(at)).copied()
+                };
                 let (lowest, highest) = (Level::None, Level::RequestResponse);
                 let bounds = match comparison {
                     AtLeast => Some((level, highest)),
@@ -118,7 +120,9 @@ impl Reader<'_> {
                     Below => next(-1).map(|below| (lowest, below)),
                 };
                 let side = if comparison == Above { "above" } else { "below" };
-                let (min, max) = bounds.ok_or_else(|| self.error(value, "empty-range", format!("no level is {side} `{text}`"), "levels: None, Metadata, Request, RequestResponse"))?;
+                let (min, max) = bounds.ok_or_else(|| {
+                    self.error(value, "empty-range", format!("no level is {side} `{text}`"), "levels: None, Metadata, Request, RequestResponse")
+                })?;
                 Ok(level_test(min, max))
             }
             FieldType::Time => {
@@ -243,7 +247,11 @@ impl Reader<'_> {
     fn int(&self, value: &Lexeme, text: &str) -> Result<i64> {
         text.parse().map_err(|_| {
             let written = self.asked.written;
-            let help = if self.asked.field.info.id == FieldId::Code { "write 403, 4xx, 400..499 or `code >= 400`".to_owned() } else { format!("write 1042, 1000..2000 or `{written} >= 1000`") };
+            let help = if self.asked.field.info.id == FieldId::Code {
+                "write 403, 4xx, 400..499 or `code >= 400`".to_owned()
+            } else {
+                format!("write 1042, 1000..2000 or `{written} >= 1000`")
+            };
             self.error(value, "bad-number", format!("`{}` is not a number, and `{written}` is one", value.text()), help)
         })
     }
@@ -265,9 +273,18 @@ impl Reader<'_> {
 
     fn time(&self, value: &Lexeme, text: &str) -> Result<(i128, i128)> {
         parse_time(text, self.now).map_err(|mistake| match mistake {
-            TimeMistake::Form => self.error(value, "bad-time", format!("`{text}` is not a time"), "now-1h, today, 2026-11-22, 2026-11-22T09:53, 2026-11-22T09:53:20Z"),
-            TimeMistake::Calendar if text.len() == 10 => self.error(value, "bad-time", format!("`{text}` is not a date of the calendar"), "year-month-day: 2026-11-22"),
-            TimeMistake::Calendar => self.error(value, "bad-time", format!("`{text}` is not a time of the calendar"), "year-month-day, then hour:minute:second: 2026-11-22T09:53:20Z"),
+            TimeMistake::Form => {
+                self.error(value, "bad-time", format!("`{text}` is not a time"), "now-1h, today, 2026-11-22, 2026-11-22T09:53, 2026-11-22T09:53:20Z")
+            }
+            TimeMistake::Calendar if text.len() == 10 => {
+                self.error(value, "bad-time", format!("`{text}` is not a date of the calendar"), "year-month-day: 2026-11-22")
+            }
+            TimeMistake::Calendar => self.error(
+                value,
+                "bad-time",
+                format!("`{text}` is not a time of the calendar"),
+                "year-month-day, then hour:minute:second: 2026-11-22T09:53:20Z",
+            ),
         })
     }
 
@@ -321,9 +338,20 @@ impl Reader<'_> {
 
 /// Words for enum values from elsewhere.
 const MEANT: &[(&str, &str)] = &[
-    ("forbidden", "denied"), ("unauthorized", "denied"), ("rejected", "denied"), ("refused", "denied"), ("ok", "allowed"),
-    ("success", "allowed"), ("succeeded", "allowed"), ("failed", "error"), ("failure", "error"), ("write", "change"), ("modify", "change"),
-    ("exec", "connect"), ("sa", "serviceaccount"), ("human", "user"),
+    ("forbidden", "denied"),
+    ("unauthorized", "denied"),
+    ("rejected", "denied"),
+    ("refused", "denied"),
+    ("ok", "allowed"),
+    ("success", "allowed"),
+    ("succeeded", "allowed"),
+    ("failed", "error"),
+    ("failure", "error"),
+    ("write", "change"),
+    ("modify", "change"),
+    ("exec", "connect"),
+    ("sa", "serviceaccount"),
+    ("human", "user"),
 ];
 
 fn lexeme_of(value: &Lexeme, text: &str) -> Lexeme {
@@ -371,8 +399,7 @@ fn split_range<'a>(value: &Lexeme, text: &'a str) -> Option<(&'a str, &'a str)> 
 
 /// Whether `text` is a number as JSON writes it.
 pub(super) fn is_json_number(text: &str) -> bool {
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-        && crate::json::RawJson::parse(text).is_ok_and(|json| json.as_str() == text)
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) && crate::json::RawJson::parse(text).is_ok_and(|json| json.as_str() == text)
 }
 
 /// An address or network; addresses mapped into IPv6 become IPv4.

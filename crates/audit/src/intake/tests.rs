@@ -39,7 +39,10 @@ fn a_line_is_kept_byte_for_byte() {
 fn white_space_outside_strings_goes() {
     let (line, _) = push(b"\r\n{ \"auditID\" : \"a  b\",\n\t\"requestObject\":[ 1 , { } ] }\r\n", Form::Line).unwrap();
     assert_eq!(line, r#"{"auditID":"a  b","requestObject":[1,{}]}"#);
-    assert_eq!(push("\u{feff}{\"auditID\":\"\u{feff}\"}".as_bytes(), Form::ListItem("")).unwrap().0, "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"auditID\":\"\u{feff}\"}");
+    assert_eq!(
+        push("\u{feff}{\"auditID\":\"\u{feff}\"}".as_bytes(), Form::ListItem("")).unwrap().0,
+        "{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"auditID\":\"\u{feff}\"}"
+    );
 }
 
 #[test]

@@ -173,7 +173,13 @@ impl<'a> Walk<'a> {
                 self.scanner.at += 1;
                 self.frames.push(Frame {
                     // A list in the place of a Secret's data is no map of values.
-                    place: if byte == b'[' && let Place::Data(spelling) = place { Place::Datum(spelling) } else { place },
+                    place: if byte == b'['
+                        && let Place::Data(spelling) = place
+                    {
+                        Place::Datum(spelling)
+                    } else {
+                        place
+                    },
                     start,
                     first_finding: self.findings.len(),
                     empty: true,
@@ -195,7 +201,9 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        if place == Place::PatchValue && let Some(frame) = self.frames.last_mut() {
+        if place == Place::PatchValue
+            && let Some(frame) = self.frames.last_mut()
+        {
             frame.patch_value = Some(start..self.scanner.at);
         }
         Ok(())
@@ -210,7 +218,9 @@ impl<'a> Walk<'a> {
         }
         self.confirm(&frame);
         self.whole(frame.place, at, frame.first_finding);
-        if frame.place == Place::ObjectRef && let Some(outer) = self.frames.last_mut() {
+        if frame.place == Place::ObjectRef
+            && let Some(outer) = self.frames.last_mut()
+        {
             outer.about_secrets |= frame.about_secrets;
             outer.about_tokens |= frame.about_tokens;
         }
@@ -240,7 +250,9 @@ impl<'a> Walk<'a> {
 
     /// A JSON patch operation that ends, or its value that does.
     fn patch(&mut self, frame: &Frame, at: Range<usize>) {
-        if frame.place == Place::PatchValue && let Some(operation) = self.frames.last_mut() {
+        if frame.place == Place::PatchValue
+            && let Some(operation) = self.frames.last_mut()
+        {
             operation.patch_value = Some(at);
         }
         let (Some(path), Some(value)) = (frame.patch_path, frame.patch_value.clone()) else { return };

@@ -125,7 +125,19 @@ fn basic(text: &str, start: usize) -> Option<Range<usize>> {
 
 /// Words whose value is a credential.
 const SECRET_WORDS: [&str; 13] = [
-    "password", "passwd", "passphrase", "token", "secret", "apikey", "api_key", "api-key", "access_key", "access-key", "secret_key", "secret-key", "private_key",
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "apikey",
+    "api_key",
+    "api-key",
+    "access_key",
+    "access-key",
+    "secret_key",
+    "secret-key",
+    "private_key",
 ];
 
 /// Whether a query parameter's value is a credential, by its name.
@@ -147,7 +159,9 @@ pub(super) fn command_credentials(command: &str, found: &mut Vec<Range<usize>>) 
         let mut behind = 0;
         for (at, _) in lower.match_indices(word) {
             // What stands inside a value is replaced with it.
-            if at >= behind && let Some(value) = assigned(command, at, at + word.len()) {
+            if at >= behind
+                && let Some(value) = assigned(command, at, at + word.len())
+            {
                 behind = value.end;
                 found.push(value);
             }

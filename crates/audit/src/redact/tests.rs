@@ -57,10 +57,22 @@ fn check_event(before: &str, expected: &str) {
 
 #[test]
 fn values_of_secrets_in_any_body() {
-    check_event(r#""requestObject":{"kind":"Secret","data":{"a":"aHVudGVyMg==","b":""},"stringData":{"a":"hunter2","n":null}}"#, r#""requestObject":{"kind":"Secret","data":{"a":"«hunter2»","b":""},"stringData":{"a":"«hunter2»","n":null}}"#);
-    check_event(r#""responseObject":{"kind":"SecretList","items":[{"data":{"a":"no base64"}},{"metadata":{"name":"data"}}]}"#, r#""responseObject":{"kind":"SecretList","items":[{"data":{"a":"«no base64»"}},{"metadata":{"name":"data"}}]}"#);
-    check_event(r#""responseObject":{"kind":"List","items":[{"data":{"a":"aHVudGVyMg=="},"kind":"Secret"},{"kind":"ConfigMap","data":{"a":"aHVudGVyMg=="}}]}"#, r#""responseObject":{"kind":"List","items":[{"data":{"a":"«hunter2»"},"kind":"Secret"},{"kind":"ConfigMap","data":{"a":"aHVudGVyMg=="}}]}"#);
-    check_event(r#""responseObject":{"kind":"Table","rows":[{"cells":["x","Opaque",1],"object":{"kind":"Secret","data":{"a":"YQ=="}}}]}"#, r#""responseObject":{"kind":"Table","rows":[{"cells":["x","Opaque",1],"object":{"kind":"Secret","data":{"a":"«a»"}}}]}"#);
+    check_event(
+        r#""requestObject":{"kind":"Secret","data":{"a":"aHVudGVyMg==","b":""},"stringData":{"a":"hunter2","n":null}}"#,
+        r#""requestObject":{"kind":"Secret","data":{"a":"«hunter2»","b":""},"stringData":{"a":"«hunter2»","n":null}}"#,
+    );
+    check_event(
+        r#""responseObject":{"kind":"SecretList","items":[{"data":{"a":"no base64"}},{"metadata":{"name":"data"}}]}"#,
+        r#""responseObject":{"kind":"SecretList","items":[{"data":{"a":"«no base64»"}},{"metadata":{"name":"data"}}]}"#,
+    );
+    check_event(
+        r#""responseObject":{"kind":"List","items":[{"data":{"a":"aHVudGVyMg=="},"kind":"Secret"},{"kind":"ConfigMap","data":{"a":"aHVudGVyMg=="}}]}"#,
+        r#""responseObject":{"kind":"List","items":[{"data":{"a":"«hunter2»"},"kind":"Secret"},{"kind":"ConfigMap","data":{"a":"aHVudGVyMg=="}}]}"#,
+    );
+    check_event(
+        r#""responseObject":{"kind":"Table","rows":[{"cells":["x","Opaque",1],"object":{"kind":"Secret","data":{"a":"YQ=="}}}]}"#,
+        r#""responseObject":{"kind":"Table","rows":[{"cells":["x","Opaque",1],"object":{"kind":"Secret","data":{"a":"«a»"}}}]}"#,
+    );
 }
 
 #[test]
@@ -70,10 +82,16 @@ fn values_of_secrets_told_by_the_object_reference() {
         (r#"{"data":{"i":"MQo="}}"#, "{\"data\":{\"i\":\"«1\n»\"}}"),
         (r#"{"stringData":{"i":"x"},"data":null}"#, r#"{"stringData":{"i":"«x»"},"data":null}"#),
         (r#"{"data":"all of it"}"#, r#"{"data":"«all of it»"}"#),
-        (r#"[{"op":"add","path":"/data/x","value":"eA=="},{"value":"y","op":"test","path":"/stringData/x"}]"#, r#"[{"op":"add","path":"/data/x","value":"«x»"},{"value":"«y»","op":"test","path":"/stringData/x"}]"#),
+        (
+            r#"[{"op":"add","path":"/data/x","value":"eA=="},{"value":"y","op":"test","path":"/stringData/x"}]"#,
+            r#"[{"op":"add","path":"/data/x","value":"«x»"},{"value":"«y»","op":"test","path":"/stringData/x"}]"#,
+        ),
         (r#"[{"op":"replace","path":"/data","value":{"a":"eA==","b":5}}]"#, r#"[{"op":"replace","path":"/data","value":{"a":"«x»","b":"«5»"}}]"#),
         (r#"[{"op":"replace","path":"","value":{"data":{"a":"eA=="}}}]"#, r#"[{"op":"replace","path":"","value":{"data":{"a":"«x»"}}}]"#),
-        (r#"[{"op":"move","from":"/data/a","path":"/data/b"},{"op":"add","path":"/metadata/labels/x","value":"y"}]"#, r#"[{"op":"move","from":"/data/a","path":"/data/b"},{"op":"add","path":"/metadata/labels/x","value":"y"}]"#),
+        (
+            r#"[{"op":"move","from":"/data/a","path":"/data/b"},{"op":"add","path":"/metadata/labels/x","value":"y"}]"#,
+            r#"[{"op":"move","from":"/data/a","path":"/data/b"},{"op":"add","path":"/metadata/labels/x","value":"y"}]"#,
+        ),
     ] {
         check_event(&format!("{reference},\"requestObject\":{before}"), &format!("{reference},\"requestObject\":{expected}"));
         check_event(&format!("\"requestObject\":{before},{reference}"), &format!("\"requestObject\":{expected},{reference}"));
@@ -81,30 +99,55 @@ fn values_of_secrets_told_by_the_object_reference() {
     check_same(&event(r#""objectRef":{"resource":"configmaps"},"requestObject":{"data":{"i":"MQo="}}"#));
     check_same(&event(r#""requestObject":{"spec":{"resourceAttributes":{"resource":"secrets"}},"data":{"a":"b"}}"#));
     check_same(&event(r#""requestObject":{"resource":"secrets","data":{"a":"b"}}"#));
-    check_event(r#""requestObject":{"items":[{"objectRef":{"resource":"secrets"},"data":{"a":"YQ=="}}]}"#, r#""requestObject":{"items":[{"objectRef":{"resource":"secrets"},"data":{"a":"«a»"}}]}"#);
+    check_event(
+        r#""requestObject":{"items":[{"objectRef":{"resource":"secrets"},"data":{"a":"YQ=="}}]}"#,
+        r#""requestObject":{"items":[{"objectRef":{"resource":"secrets"},"data":{"a":"«a»"}}]}"#,
+    );
 }
 
 #[test]
 fn malformed_secrets_keep_nothing_back() {
-    check_event(r#""requestObject":{"kind":"Secret","data":{"a":1.50,"b":true,"c":{"d":"e"},"f":["g"],"a":"YQ=="}}"#, r#""requestObject":{"kind":"Secret","data":{"a":"«1.50»","b":"«true»","c":"«{"d":"e"}»","f":"«["g"]»","a":"«a»"}}"#);
+    check_event(
+        r#""requestObject":{"kind":"Secret","data":{"a":1.50,"b":true,"c":{"d":"e"},"f":["g"],"a":"YQ=="}}"#,
+        r#""requestObject":{"kind":"Secret","data":{"a":"«1.50»","b":"«true»","c":"«{"d":"e"}»","f":"«["g"]»","a":"«a»"}}"#,
+    );
     check_event(r#""requestObject":{"kind":"Secret","data":["x"],"stringData":7}"#, r#""requestObject":{"kind":"Secret","data":"«["x"]»","stringData":"«7»"}"#);
-    check_event(r#""requestObject":{"\u006bind":"S\u0065cret","d\u0061ta":{"a":"\u0059Q=="}}"#, r#""requestObject":{"\u006bind":"S\u0065cret","d\u0061ta":{"a":"«a»"}}"#);
-    check_event(r#""requestObject":{"kind":"x"},"requestObject":{"kind":"Secret","data":{"a":"YQ=="}}"#, r#""requestObject":{"kind":"x"},"requestObject":{"kind":"Secret","data":{"a":"«a»"}}"#);
+    check_event(
+        r#""requestObject":{"\u006bind":"S\u0065cret","d\u0061ta":{"a":"\u0059Q=="}}"#,
+        r#""requestObject":{"\u006bind":"S\u0065cret","d\u0061ta":{"a":"«a»"}}"#,
+    );
+    check_event(
+        r#""requestObject":{"kind":"x"},"requestObject":{"kind":"Secret","data":{"a":"YQ=="}}"#,
+        r#""requestObject":{"kind":"x"},"requestObject":{"kind":"Secret","data":{"a":"«a»"}}"#,
+    );
 }
 
 #[test]
 fn last_applied_configuration() {
-    let annotated = |inner: &str| event(&format!(r#""requestObject":{{"metadata":{{"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{inner}"}}}}}}"#));
-    check(&annotated(r#"{\"data\":{\"a\":\"YQ==\",\"n\":1},\"kind\":\"Secret\"}\n"#), &annotated(r#"{\"data\":{\"a\":\"«a»\",\"n\":\"«1»\"},\"kind\":\"Secret\"}\n"#));
+    let annotated =
+        |inner: &str| event(&format!(r#""requestObject":{{"metadata":{{"annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{inner}"}}}}}}"#));
+    check(
+        &annotated(r#"{\"data\":{\"a\":\"YQ==\",\"n\":1},\"kind\":\"Secret\"}\n"#),
+        &annotated(r#"{\"data\":{\"a\":\"«a»\",\"n\":\"«1»\"},\"kind\":\"Secret\"}\n"#),
+    );
     check_same(&annotated(r#"{\"data\":{\"a\":\"YQ==\"},\"kind\":\"ConfigMap\"}\n"#));
-    check(&annotated(r#"{\"a\":\"{\\\"kind\\\":\\\"Secret\\\",\\\"data\\\":{\\\"a\\\":1}}\"}"#), &annotated(r#"{\"a\":\"{\\\"kind\\\":\\\"Secret\\\",\\\"data\\\":{\\\"a\\\":\\\"«1»\\\"}}\"}"#));
+    check(
+        &annotated(r#"{\"a\":\"{\\\"kind\\\":\\\"Secret\\\",\\\"data\\\":{\\\"a\\\":1}}\"}"#),
+        &annotated(r#"{\"a\":\"{\\\"kind\\\":\\\"Secret\\\",\\\"data\\\":{\\\"a\\\":\\\"«1»\\\"}}\"}"#),
+    );
 }
 
 #[test]
 fn issued_and_reviewed_tokens() {
-    check_event(r#""responseObject":{"kind":"TokenRequest","status":{"token":"opaque"}}"#, r#""responseObject":{"kind":"TokenRequest","status":{"token":"«opaque»"}}"#);
+    check_event(
+        r#""responseObject":{"kind":"TokenRequest","status":{"token":"opaque"}}"#,
+        r#""responseObject":{"kind":"TokenRequest","status":{"token":"«opaque»"}}"#,
+    );
     check_event(r#""requestObject":{"spec":{"token":"opaque"},"kind":"TokenReview"}"#, r#""requestObject":{"spec":{"token":"«opaque»"},"kind":"TokenReview"}"#);
-    check_event(r#""objectRef":{"resource":"serviceaccounts","subresource":"token"},"responseObject":{"status":{"token":"opaque"}}"#, r#""objectRef":{"resource":"serviceaccounts","subresource":"token"},"responseObject":{"status":{"token":"«opaque»"}}"#);
+    check_event(
+        r#""objectRef":{"resource":"serviceaccounts","subresource":"token"},"responseObject":{"status":{"token":"opaque"}}"#,
+        r#""objectRef":{"resource":"serviceaccounts","subresource":"token"},"responseObject":{"status":{"token":"«opaque»"}}"#,
+    );
     check_same(&event(r#""requestObject":{"kind":"Widget","spec":{"token":"opaque"}}"#));
 }
 
@@ -113,13 +156,27 @@ fn credentials_by_their_shape() {
     check_event(&format!(r#""userAgent":"x {JWT}, y""#), &format!(r#""userAgent":"x «{JWT}», y""#));
     check_event(&format!(r#""annotations":{{"a/{JWT}":"b"}}"#), &format!(r#""annotations":{{"a/«{JWT}»":"b"}}"#));
     check_event(r#""userAgent":"\u0065yJhbGciOiJSUzI1NiJ9.eyJp.c2""#, r#""userAgent":"«eyJhbGciOiJSUzI1NiJ9.eyJp.c2»""#);
-    check_event(r#""requestObject":{"u":"https://bob:hunter2@host/x","v":"https://bob@host:443/@","w":"redis://:pw@h"}"#, r#""requestObject":{"u":"https://bob:«hunter2»@host/x","v":"https://bob@host:443/@","w":"redis://:«pw»@h"}"#);
+    check_event(
+        r#""requestObject":{"u":"https://bob:hunter2@host/x","v":"https://bob@host:443/@","w":"redis://:pw@h"}"#,
+        r#""requestObject":{"u":"https://bob:«hunter2»@host/x","v":"https://bob@host:443/@","w":"redis://:«pw»@h"}"#,
+    );
     check_event(r#""requestObject":{"u":"https:\/\/bob:a\u0026b@host"}"#, r#""requestObject":{"u":"https:\/\/bob:«a&b»@host"}"#);
     check_event(r#""requestObject":{"u":"https://bob:a\u0026b@host"}"#, r#""requestObject":{"u":"https://bob:«a&b»@host"}"#);
     check_event(r#""requestObject":{"u":"https://bob:a/b@host x"}"#, r#""requestObject":{"u":"https://bob:«a/b»@host x"}"#);
-    check_event(r#""requestObject":{"h":"Authorization: Bearer abc","i":"Bearer hunter2","j":"with Bearer alice-token-0002."}"#, r#""requestObject":{"h":"Authorization: Bearer «abc»","i":"Bearer «hunter2»","j":"with Bearer «alice-token-0002»."}"#);
+    check_event(
+        r#""requestObject":{"h":"Authorization: Bearer abc","i":"Bearer hunter2","j":"with Bearer alice-token-0002."}"#,
+        r#""requestObject":{"h":"Authorization: Bearer «abc»","i":"Bearer «hunter2»","j":"with Bearer «alice-token-0002»."}"#,
+    );
     check_event(r#""requestObject":{"h":"Basic Ym9iOmh1bnRlcjI="}"#, r#""requestObject":{"h":"Basic «Ym9iOmh1bnRlcjI=»"}"#);
-    for same in ["Bearer token", "invalid bearer token, Token expired", "attempted: basic, bearer, access_token, x509", "eyJ2IjoibWV0YS5rOHMuaW8vdjEi", "see https://host:8080/a@b", "Basic authentication", "no bearer authentication"] {
+    for same in [
+        "Bearer token",
+        "invalid bearer token, Token expired",
+        "attempted: basic, bearer, access_token, x509",
+        "eyJ2IjoibWV0YS5rOHMuaW8vdjEi",
+        "see https://host:8080/a@b",
+        "Basic authentication",
+        "no bearer authentication",
+    ] {
         check_same(&event(&format!(r#""userAgent":"{same}""#)));
     }
 }
@@ -136,7 +193,13 @@ fn requests_uris() {
     ] {
         check(&uri(before), &uri(expected));
     }
-    for same in ["/api/v1/secrets?limit=500\\u0026resourceVersion=0", "/x?continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEi", "/x?token=", "/x?fieldSelector=metadata.name%3Dmy-token", "/x?%zz&%"] {
+    for same in [
+        "/api/v1/secrets?limit=500\\u0026resourceVersion=0",
+        "/x?continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEi",
+        "/x?token=",
+        "/x?fieldSelector=metadata.name%3Dmy-token",
+        "/x?%zz&%",
+    ] {
         check_same(&uri(same));
     }
 }
@@ -145,7 +208,10 @@ fn requests_uris() {
 fn words_of_a_command_stay_and_their_credentials_go() {
     let exec = |words: &str| event(&format!(r#""requestURI":"/api/v1/namespaces/n/pods/p/exec?command={words}\u0026stdin=true""#));
     for (before, expected) in [
-        (format!("curl\\u0026command=-H\\u0026command=Authorization%3A+Bearer+{JWT}"), format!("curl\\u0026command=-H\\u0026command=Authorization%3A+Bearer+«{JWT}»")),
+        (
+            format!("curl\\u0026command=-H\\u0026command=Authorization%3A+Bearer+{JWT}"),
+            format!("curl\\u0026command=-H\\u0026command=Authorization%3A+Bearer+«{JWT}»"),
+        ),
         ("mysql\\u0026command=--password%3Dhunter2".into(), "mysql\\u0026command=--password%3D«hunter2»".into()),
         ("mysql\\u0026command=--password\\u0026command=hun+ter2".into(), "mysql\\u0026command=--password\\u0026command=«hun ter2»".into()),
         ("sh\\u0026command=-c\\u0026command=PGPASSWORD%3Dhunter2+psql".into(), "sh\\u0026command=-c\\u0026command=PGPASSWORD%3D«hunter2»+psql".into()),
@@ -154,7 +220,12 @@ fn words_of_a_command_stay_and_their_credentials_go() {
     ] {
         check(&exec(&before), &exec(&expected));
     }
-    for same in ["cat\\u0026command=/var/run/secrets/kubernetes.io/serviceaccount/token", "sh\\u0026command=-c\\u0026command=TOKEN%3D%24%28cat+token%29", "kubectl+get+secret+x", "ls\\u0026command=--token-file\\u0026command=/x"] {
+    for same in [
+        "cat\\u0026command=/var/run/secrets/kubernetes.io/serviceaccount/token",
+        "sh\\u0026command=-c\\u0026command=TOKEN%3D%24%28cat+token%29",
+        "kubectl+get+secret+x",
+        "ls\\u0026command=--token-file\\u0026command=/x",
+    ] {
         check_same(&exec(same));
     }
 }
@@ -163,7 +234,10 @@ fn words_of_a_command_stay_and_their_credentials_go() {
 fn only_the_exact_form_of_a_mark_stays() {
     check_same(&event(r#""requestObject":{"kind":"Secret","data":{"a":"redacted:0123abcd:0123456789abcdef"}}"#));
     for hidden in ["redacted:0123abcd:0123456789abcdefx", "redacted:hunter2", "Redacted:0123abcd:0123456789abcdef", "redacted:0123ABCD:0123456789abcdef"] {
-        check_event(&format!(r#""requestObject":{{"kind":"Secret","data":{{"a":"{hidden}"}}}}"#), &format!(r#""requestObject":{{"kind":"Secret","data":{{"a":"«{hidden}»"}}}}"#));
+        check_event(
+            &format!(r#""requestObject":{{"kind":"Secret","data":{{"a":"{hidden}"}}}}"#),
+            &format!(r#""requestObject":{{"kind":"Secret","data":{{"a":"«{hidden}»"}}}}"#),
+        );
     }
 }
 
@@ -197,7 +271,11 @@ fn collect(value: &Value, about_secrets: bool, about_tokens: bool, found: &mut V
             if let Ok(inner @ Value::Object(_)) = serde_json::from_str(text) {
                 collect(&inner, about_secrets, about_tokens, found);
             }
-            found.extend(text.split(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)).filter(|word| word.starts_with("eyJ") && word.matches('.').count() == 2).map(str::to_owned));
+            found.extend(
+                text.split(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c))
+                    .filter(|word| word.starts_with("eyJ") && word.matches('.').count() == 2)
+                    .map(str::to_owned),
+            );
         }
         _ => {}
     }
@@ -217,7 +295,8 @@ fn no_secret_value_of_the_recorded_logs_survives() {
     }
     secrets.remove("");
     assert!(secrets.len() > 120, "only {} secret values found in the raw logs", secrets.len());
-    let needles: Vec<String> = secrets.iter().flat_map(|value| if value.len() < 8 { vec![format!("\"{value}\""), format!("\\\"{value}\\\"")] } else { vec![value.clone()] }).collect();
+    let needles: Vec<String> =
+        secrets.iter().flat_map(|value| if value.len() < 8 { vec![format!("\"{value}\""), format!("\\\"{value}\\\"")] } else { vec![value.clone()] }).collect();
     let searcher = aho_corasick::AhoCorasick::new(&needles).unwrap();
     for (index, line) in logs.iter().flat_map(|log| log.lines()).enumerate() {
         let out = redacted(line);
@@ -260,7 +339,10 @@ fn redacted_bytes(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn bytes_that_are_no_event() {
     let text = |bytes: &[u8]| String::from_utf8_lossy(&redacted_bytes(bytes)).into_owned();
-    assert_eq!(text(br#"{"items":[{"objectRef":{"resource":"secrets"},"requestObject":{"data":{"a":"YQ=="}}}]}"#), format!(r#"{{"items":[{{"objectRef":{{"resource":"secrets"}},"requestObject":{{"data":{{"a":"{}"}}}}}}]}}"#, mark("a")));
+    assert_eq!(
+        text(br#"{"items":[{"objectRef":{"resource":"secrets"},"requestObject":{"data":{"a":"YQ=="}}}]}"#),
+        format!(r#"{{"items":[{{"objectRef":{{"resource":"secrets"}},"requestObject":{{"data":{{"a":"{}"}}}}}}]}}"#, mark("a"))
+    );
     let broken = r#"{"auditID":"x","objectRef":{"resource":"secrets"},"requestObject":{"kind":"Secret","data":{"a":"aHVudGVy"#;
     let hidden = r#":{"kind":"Secret","data":{"a":"aHVudGVy"#;
     assert_eq!(text(broken.as_bytes()), broken.replace(hidden, &mark(hidden)));
@@ -292,8 +374,26 @@ fn hostile_repetition_takes_linear_time() {
 
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
-        Just("kind"), Just("Secret"), Just("data"), Just("stringData"), Just("token"), Just("TokenReview"), Just("objectRef"), Just("resource"), Just("secrets"), Just("path"), Just("/data/x"), Just("value"),
-        Just("requestURI"), Just("/x?token=a&command=--password&command=b"), Just("https://a:b@c"), Just("see https://a:b&<@c"), Just("Bearer abcdefg12"), Just("eyJa.eyJb.c"), Just("\"{[\\"), Just("")
+        Just("kind"),
+        Just("Secret"),
+        Just("data"),
+        Just("stringData"),
+        Just("token"),
+        Just("TokenReview"),
+        Just("objectRef"),
+        Just("resource"),
+        Just("secrets"),
+        Just("path"),
+        Just("/data/x"),
+        Just("value"),
+        Just("requestURI"),
+        Just("/x?token=a&command=--password&command=b"),
+        Just("https://a:b@c"),
+        Just("see https://a:b&<@c"),
+        Just("Bearer abcdefg12"),
+        Just("eyJa.eyJb.c"),
+        Just("\"{[\\"),
+        Just("")
     ];
     let text = prop_oneof![4 => word.prop_map(str::to_owned), 1 => "\\PC{0,12}"];
     let leaf = prop_oneof![text.clone().prop_map(Value::String), any::<i32>().prop_map(Value::from), any::<bool>().prop_map(Value::Bool), Just(Value::Null)];

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
+use super::key::is_mark;
 use super::mapped::{Mapped, Plus};
 use super::shapes::{ARGUMENT_END, command_credentials, credentials, is_secret_name};
-use super::key::is_mark;
 
 /// A credential in a URI: where it stands, and what it is without percent encoding.
 pub(super) struct UriCredential {

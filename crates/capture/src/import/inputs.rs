@@ -81,10 +81,5 @@ fn walk(folder: &Path, inputs: &mut Vec<Input>, errors: &mut Vec<InputError>) {
         let (log, time, name) = rotation::order_key(&name);
         (path.parent().map(Path::to_owned), log, time, name.to_owned())
     });
-    inputs.extend(files.into_iter().map(|(path, size)| Input {
-        name: path.display().to_string(),
-        path: Some(path),
-        size: Some(size),
-        found: true,
-    }));
+    inputs.extend(files.into_iter().map(|(path, size)| Input { name: path.display().to_string(), path: Some(path), size: Some(size), found: true }));
 }

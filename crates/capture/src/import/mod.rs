@@ -68,19 +68,12 @@ type Work<Load> = (Chunk, oneshot::Sender<(Chunk, Load)>);
 
 /// Imports `inputs`; values longer than `max_event_bytes` are not read whole. `progress` is called after each
 /// delivery. Dropping the future stops it; what was delivered stays.
-pub async fn import<D: Delivery>(
-    inputs: Vec<Input>,
-    max_event_bytes: usize,
-    delivery: Arc<D>,
-    mut progress: impl FnMut(Progress),
-) -> Summary {
+pub async fn import<D: Delivery>(inputs: Vec<Input>, max_event_bytes: usize, delivery: Arc<D>, mut progress: impl FnMut(Progress)) -> Summary {
     let began = Instant::now();
     let n_read = Arc::new(AtomicU64::new(0));
     let n_total = inputs.iter().map(|input| input.size).sum();
-    let mut summary = Summary {
-        files: inputs.iter().map(|input| FileSummary { name: input.name.clone(), ..FileSummary::default() }).collect(),
-        ..Summary::default()
-    };
+    let mut summary =
+        Summary { files: inputs.iter().map(|input| FileSummary { name: input.name.clone(), ..FileSummary::default() }).collect(), ..Summary::default() };
     let mut order = match spawn_threads(inputs, max_event_bytes, &delivery, &n_read) {
         Ok(order) => order,
         Err(error) => {
@@ -149,12 +142,7 @@ fn deliver<D: Delivery>(delivery: Arc<D>, chunk: Chunk, load: D::Load) -> impl F
 type DeliveringFile = Pin<Box<dyn Future<Output = (usize, Result<Delivered, DeliverError>)> + Send>>;
 type Order<Load> = async_mpsc::Receiver<InOrder<Load>>;
 
-fn spawn_threads<D: Delivery>(
-    inputs: Vec<Input>,
-    max_event_bytes: usize,
-    delivery: &Arc<D>,
-    n_read: &Arc<AtomicU64>,
-) -> std::io::Result<Order<D::Load>> {
+fn spawn_threads<D: Delivery>(inputs: Vec<Input>, max_event_bytes: usize, delivery: &Arc<D>, n_read: &Arc<AtomicU64>) -> std::io::Result<Order<D::Load>> {
     let n_parsers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
     // Full queues make the reading thread wait; a dropped one ends it.
     let (order, in_order) = async_mpsc::channel(2 * n_parsers);

@@ -351,12 +351,8 @@ impl Splitter {
                 self.begin_skip(match outcome {
                     Ok(_) => Skip::too_large(place, then),
                     Err(error) if error.kind == JsonErrorKind::Incomplete && !self.ended => Skip::too_large(place, then),
-                    Err(error) if error.kind == JsonErrorKind::TooDeep => {
-                        Skip::broken(error.to_string(), place, Until::Balanced(Brackets::default()), then)
-                    }
-                    Err(error) if in_list => {
-                        Skip::broken(error.to_string(), place, Until::next_item(Some(Brackets::default()), error.at), then)
-                    }
+                    Err(error) if error.kind == JsonErrorKind::TooDeep => Skip::broken(error.to_string(), place, Until::Balanced(Brackets::default()), then),
+                    Err(error) if in_list => Skip::broken(error.to_string(), place, Until::next_item(Some(Brackets::default()), error.at), then),
                     Err(error) => {
                         let until = skip::line_break_before(self.waiting(), error.at).map_or(Until::LineEnd, Until::Length);
                         Skip::broken(error.to_string(), place, until, then)

@@ -133,12 +133,7 @@ fn broken_items_stand_alone() {
         "{]",
         "}{",
     ] {
-        check(list(&[a.clone(), broken.to_owned(), b.clone(), c.clone()]), &[
-            in_list(0, &a),
-            bad("items[1]", broken),
-            in_list(2, &b),
-            in_list(3, &c),
-        ]);
+        check(list(&[a.clone(), broken.to_owned(), b.clone(), c.clone()]), &[in_list(0, &a), bad("items[1]", broken), in_list(2, &b), in_list(3, &c)]);
     }
 }
 
@@ -168,19 +163,14 @@ fn what_is_too_large_or_too_deep_ends_at_its_own_bracket_whatever_is_inside() {
     let large = format!(r#"{{"level":"Request","auditID":"1","requestObject":{{"a":[{{"b":1}},{forged}],"filler":"{filler}\"}}]","c":[{forged}]}}}}"#);
     let deep = format!(r#"{{"level":"Request","auditID":"1","requestObject":{}{}{},{forged}{}}}"#, "[".repeat(1100), forged, "]".repeat(1099), "]");
     let (a, b) = (item(1), item(2));
-    check(list(&[a.clone(), large.clone(), b.clone()]), &[
-        in_list(0, &a),
-        format!("bad too_large items[1] {} {large}", large.len()),
-        in_list(2, &b),
-    ]);
+    check(list(&[a.clone(), large.clone(), b.clone()]), &[in_list(0, &a), format!("bad too_large items[1] {} {large}", large.len()), in_list(2, &b)]);
     check(list(&[a.clone(), deep.clone(), b.clone()]), &[in_list(0, &a), bad("items[1]", &deep), in_list(2, &b)]);
     check(format!("{}\n{deep}\n{}", line(1), line(2)), &[format!("line 1 {}", line(1)), bad("line 2", &deep), format!("line 3 {}", line(2))]);
     let garbage = "y".repeat(12_000);
-    check(format!("{}\n{garbage}\n{}", line(1), line(2)), &[
-        format!("line 1 {}", line(1)),
-        format!("bad too_large line 2 {} {garbage}", garbage.len()),
-        format!("line 3 {}", line(2)),
-    ]);
+    check(
+        format!("{}\n{garbage}\n{}", line(1), line(2)),
+        &[format!("line 1 {}", line(1)), format!("bad too_large line 2 {} {garbage}", garbage.len()), format!("line 3 {}", line(2))],
+    );
 }
 
 #[test]

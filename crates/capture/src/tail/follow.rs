@@ -55,7 +55,10 @@ pub(super) struct Follower {
 
 enum State {
     /// Looking for where to read on: at the position, or behind it if that file was finished.
-    Seeking { position: Position, finished: bool },
+    Seeking {
+        position: Position,
+        finished: bool,
+    },
     Reading(Box<Open>),
 }
 
@@ -93,13 +96,7 @@ enum Content {
 impl Follower {
     /// Goes on at `position`. Lines above `max_line_bytes` are kept in part; a step gives about `batch_bytes`.
     pub(super) fn new(path: PathBuf, position: Position, max_line_bytes: usize, batch_bytes: usize) -> Self {
-        Self {
-            family: Family::new(path),
-            state: State::Seeking { position, finished: false },
-            max_line_bytes,
-            batch_bytes,
-            losses: VecDeque::new(),
-        }
+        Self { family: Family::new(path), state: State::Seeking { position, finished: false }, max_line_bytes, batch_bytes, losses: VecDeque::new() }
     }
 
     /// Bytes given and bytes there are of the file that is read.

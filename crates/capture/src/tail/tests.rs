@@ -411,9 +411,12 @@ async fn bad_lines_are_quarantined_and_odd_ones_come_back_byte_for_byte() {
     let folder = running.folder.path().display();
     let places: Vec<_> = items.iter().map(|item| (item.place.replace(&format!("{folder}/"), ""), item.reason, item.size)).collect();
     let first = odd.len() + 1;
-    assert_eq!(places, [
-        (format!("audit.log:{first}"), "malformed", 4),
-        (format!("audit.log:{}", first + 2), "too_large", 30_000),
-        (format!("audit.log:{}", first + 4), "malformed", 2),
-    ]);
+    assert_eq!(
+        places,
+        [
+            (format!("audit.log:{first}"), "malformed", 4),
+            (format!("audit.log:{}", first + 2), "too_large", 30_000),
+            (format!("audit.log:{}", first + 4), "malformed", 2),
+        ]
+    );
 }

@@ -51,9 +51,7 @@ impl Inflater {
             Some("gzip" | "x-gzip") => Decoder::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Vec::new()))),
             Some("zstd") => {
                 let mut decoder = zstd::stream::raw::Decoder::new().map_err(InflateError::Broken)?;
-                decoder
-                    .set_parameter(zstd::stream::raw::DParameter::WindowLogMax(ZSTD_WINDOW_LOG))
-                    .map_err(InflateError::Broken)?;
+                decoder.set_parameter(zstd::stream::raw::DParameter::WindowLogMax(ZSTD_WINDOW_LOG)).map_err(InflateError::Broken)?;
                 Decoder::Zstd { decoder: Box::new(decoder), at_frame_end: true, more_inside: false }
             }
             Some(other) => return Err(InflateError::Unknown(other.chars().take(64).collect())),

@@ -39,8 +39,8 @@ use tokio::sync::Semaphore;
 
 use crate::recorder::Recorder;
 use sources::SourceNames;
-pub use status::WebhookStatus;
 use status::Statuses;
+pub use status::WebhookStatus;
 
 /// Bounds of the receiver. The defaults are for production; tests make them small.
 #[derive(Clone, Debug)]

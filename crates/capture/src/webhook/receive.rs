@@ -35,12 +35,7 @@ struct Taken {
     quarantined: u64,
 }
 
-pub(super) async fn receive(
-    State(receiver): State<Receiver>,
-    Path(source): Path<String>,
-    identity: Option<Extension<Identity>>,
-    request: Request,
-) -> Response {
+pub(super) async fn receive(State(receiver): State<Receiver>, Path(source): Path<String>, identity: Option<Extension<Identity>>, request: Request) -> Response {
     let Some(Extension(identity)) = identity else {
         return Problem::forbidden("no credential came with the request").into_response();
     };
@@ -49,11 +44,7 @@ pub(super) async fn receive(
         Ok(source) => source,
         Err(error) => return Problem::forbidden(error).into_response(),
     };
-    let origin = Origin {
-        cluster: identity.cluster.unwrap_or_else(|| Arc::clone(&shared.config.cluster)),
-        source: Arc::clone(&source),
-        sender: identity.peer,
-    };
+    let origin = Origin { cluster: identity.cluster.unwrap_or_else(|| Arc::clone(&shared.config.cluster)), source: Arc::clone(&source), sender: identity.peer };
     let metrics = shared.recorder.metrics.source(&source);
     match take_body(&shared, origin, &metrics, request).await {
         Ok((taken, newest)) => {

@@ -68,10 +68,7 @@ impl Bench {
 
     fn quarantined(&self) -> Vec<(String, String, String)> {
         let items = self.quarantine.0.lock().unwrap();
-        items
-            .iter()
-            .map(|item| (item.place.clone(), item.reason.to_owned(), String::from_utf8_lossy(&item.bytes).into_owned()))
-            .collect()
+        items.iter().map(|item| (item.place.clone(), item.reason.to_owned(), String::from_utf8_lossy(&item.bytes).into_owned())).collect()
     }
 }
 
@@ -132,9 +129,11 @@ async fn odd_spellings_come_back_byte_for_byte() {
     check_taken(&bench.post(lines.join("\n")).await, lines.len() as u64, 0, 0);
     assert_eq!(bench.journal.lines(), lines);
     // As items of a list they are the same events.
-    let items: Vec<String> = lines.iter().filter(|line| line.contains("audit.k8s.io/v1\"")).map(|line| {
-        line.replacen(r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#, "", 1)
-    }).collect();
+    let items: Vec<String> = lines
+        .iter()
+        .filter(|line| line.contains("audit.k8s.io/v1\""))
+        .map(|line| line.replacen(r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#, "", 1))
+        .collect();
     check_taken(&bench.post(list(&items)).await, 0, items.len() as u64, 0);
     // White space between tokens goes, white space in strings stays.
     let spaced = item(77).replace(",", " ,\n\t").replace("system:authenticated", "a b  c\\n");
@@ -356,9 +355,7 @@ async fn compressed_bodies() {
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     };
-    let send = |encoding: &str, body: Vec<u8>| {
-        Request::post("/ingest/webhook/prod").header(header::CONTENT_ENCODING, encoding).body(Body::from(body)).unwrap()
-    };
+    let send = |encoding: &str, body: Vec<u8>| Request::post("/ingest/webhook/prod").header(header::CONTENT_ENCODING, encoding).body(Body::from(body)).unwrap();
     check_taken(&bench.send(send("gzip", gzip(text.as_bytes()))).await, 100, 0, 0);
     check_taken(&bench.send(send("zstd", zstd::encode_all(text.as_bytes(), 1).unwrap())).await, 0, 100, 0);
     check_problem(&bench.send(send("br", vec![1, 2])).await, 415, "unsupported-encoding");

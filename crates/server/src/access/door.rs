@@ -87,7 +87,10 @@ pub(super) fn is_loopback_host(host: &str) -> bool {
 
 /// Nothing, or a colon and a port.
 fn is_port(text: &str) -> bool {
-    text.is_empty() || text.strip_prefix(':').is_some_and(|port| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+    text.is_empty()
+        || text
+            .strip_prefix(':')
+            .is_some_and(|port| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -120,7 +123,28 @@ mod tests {
 
     #[test]
     fn other_names_and_machines_do_not() {
-        for host in ["evil.example", "evil.example:7080", "127.0.0.1.evil.example", "localhost.evil.example", "localhost.", "0.0.0.0", "127.1", "0177.0.0.1", "2130706433", "[::]", "[::1", "[::1]x", "[::1]:", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:7080:7080", "user@127.0.0.1", "", "10.0.0.1", "[::ffff:127.0.0.1]"] {
+        for host in [
+            "evil.example",
+            "evil.example:7080",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "localhost.",
+            "0.0.0.0",
+            "127.1",
+            "0177.0.0.1",
+            "2130706433",
+            "[::]",
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "127.0.0.1:",
+            "127.0.0.1:99999",
+            "127.0.0.1:7080:7080",
+            "user@127.0.0.1",
+            "",
+            "10.0.0.1",
+            "[::ffff:127.0.0.1]",
+        ] {
             check("127.0.0.1", "/", &[("host", host)], Err(Shut::Host));
         }
         check("127.0.0.1", "/", &[], Err(Shut::Host));

@@ -54,6 +54,23 @@ pub struct TokensError {
 }
 
 impl Tokens {
+    /// One credential a source, each with the right to send its events.
+    pub(super) fn of_senders(senders: Vec<super::Sender>) -> Self {
+        let entry = |sender: super::Sender| Entry {
+            name: sender.source.clone(),
+            scopes: vec![Scope::Send],
+            source: Some(sender.source),
+            cluster: sender.cluster,
+            hash: sender.hash,
+        };
+        Self { entries: senders.into_iter().map(entry).collect() }
+    }
+
+    /// Whether it holds no credential.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Reads a tokens file.
     ///
     /// # Errors
@@ -153,7 +170,11 @@ impl FileReader {
     fn hash(&mut self, line: usize, word: &str) -> [u8; 32] {
         let Some(hash) = parse_hex(word) else {
             // The word itself may be a token put here by mistake: it is not repeated.
-            self.error(line, format!("a hash of {} characters", word.chars().count()), "write the SHA-256 of the token in 64 hex digits: printf %s \"$TOKEN\" | sha256sum");
+            self.error(
+                line,
+                format!("a hash of {} characters", word.chars().count()),
+                "write the SHA-256 of the token in 64 hex digits: printf %s \"$TOKEN\" | sha256sum",
+            );
             return [0; 32];
         };
         if let Some(first) = self.hash_lines.insert(hash, line) {
@@ -223,7 +244,10 @@ mod tests {
         let text = format!("# who\n\nprod send {HASH} source=prod cluster=eu # the API server\r\ncarol read,admin {}\n", OTHER.to_uppercase());
         let tokens = Tokens::parse(&text).unwrap();
         let prod = tokens.find(&hash_token("foo")).unwrap();
-        assert_eq!((&*prod.name, prod.scopes.as_slice(), prod.source.as_deref(), prod.cluster.as_deref()), ("prod", &[Scope::Send][..], Some("prod"), Some("eu")));
+        assert_eq!(
+            (&*prod.name, prod.scopes.as_slice(), prod.source.as_deref(), prod.cluster.as_deref()),
+            ("prod", &[Scope::Send][..], Some("prod"), Some("eu"))
+        );
         assert_eq!(tokens.find(&hash_token("bar")).unwrap().scopes, [Scope::Read, Scope::Admin]);
         assert_eq!(tokens.find(&hash_token("baz")), None);
         assert_eq!(tokens.find(&hash_token("")), None);
@@ -231,9 +255,24 @@ mod tests {
 
     #[test]
     fn all_errors_come_at_once_with_their_lines() {
-        let text = format!("prod send\nprod read,write {HASH}\nprod read {HASH}\ncarol read hunter2\nx{{ read {OTHER} a=b\nloopback read {OTHER}\ns send {OTHER}\nr read {OTHER} source=a source=b\n");
+        let text = format!(
+            "prod send\nprod read,write {HASH}\nprod read {HASH}\ncarol read hunter2\nx{{ read {OTHER} a=b\nloopback read {OTHER}\ns send {OTHER}\nr read {OTHER} source=a source=b\n"
+        );
         let errors = errors(&text);
-        for (at, (line, part)) in [(1, "2 words"), (2, "`write` is no scope"), (3, "also the name on line 2"), (3, "same token as on line 2"), (4, "a hash of 7 characters"), (5, "`x{` is no name"), (5, "`a=b` is not known"), (6, "decklog's own"), (6, "same token as on line 5")].into_iter().enumerate() {
+        for (at, (line, part)) in [
+            (1, "2 words"),
+            (2, "`write` is no scope"),
+            (3, "also the name on line 2"),
+            (3, "same token as on line 2"),
+            (4, "a hash of 7 characters"),
+            (5, "`x{` is no name"),
+            (5, "`a=b` is not known"),
+            (6, "decklog's own"),
+            (6, "same token as on line 5"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
             assert!(errors[at].starts_with(&format!("line {line}: ")) && errors[at].contains(part), "{at}: {errors:#?}");
         }
         assert!(errors.iter().all(|error| !error.contains("hunter2")));

@@ -59,7 +59,10 @@ struct Found {
 
 impl Found {
     fn answer(self, etag: &str, headers: &HeaderMap) -> Response {
-        let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| value.to_str().is_ok_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)));
+        let known = headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .any(|value| value.to_str().is_ok_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)));
         let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(self.line).into_response() };
         let answer = response.headers_mut();
         answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -94,7 +97,16 @@ mod tests {
         let id = "0123456789abcdef0123456789abcdef";
         assert_eq!(parse_name(&format!("17-{id}")), Some((17, id.to_owned())));
         assert_eq!(parse_name(&format!("17-{}", id.to_uppercase())), Some((17, id.to_owned())));
-        for name in ["", "17", "17-", "-17", "+17-0123456789abcdef0123456789abcdef", "99999999999999999999-0123456789abcdef0123456789abcdef", "1-0123456789abcdef0123456789abcdeg", "1-é"] {
+        for name in [
+            "",
+            "17",
+            "17-",
+            "-17",
+            "+17-0123456789abcdef0123456789abcdef",
+            "99999999999999999999-0123456789abcdef0123456789abcdef",
+            "1-0123456789abcdef0123456789abcdeg",
+            "1-é",
+        ] {
             assert_eq!(parse_name(name), None, "{name}");
         }
     }

@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use decklog_audit::Timestamp;
 use decklog_audit::access::Identity;
-use decklog_audit::search::{Hit, Order, SearchRequest, SeqRange};
+use decklog_audit::search::{Hit, Order, SearchRequest, SeqRange, Stop};
 use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Serialize;
 
@@ -138,6 +138,7 @@ impl Page {
             after: self.after,
             limit: (self.order == Order::Descending).then_some(limit + 1),
             order: self.order,
+            stop: Stop::default(),
         };
         let search = Search { searcher: shared.parts.searcher.clone(), metrics: shared.metrics.clone(), kind: "search", request, permit };
         let (found, summary) = search
@@ -159,9 +160,8 @@ impl Page {
         // After a break the searcher need not have counted to the end; on later pages it has counted less.
         let counted = self.after.is_none() && (!found.more || self.order == Order::Descending);
         let matched = (counted && summary.n_matched >= found.about.len() as u64).then_some(summary.n_matched);
-        let next = found.last.filter(|_| found.more).map(|after| {
-            shared.cursor_key.sign(&Cursor { asof: self.asof, now: self.now, after, question: self.hash })
-        });
+        let next =
+            found.last.filter(|_| found.more).map(|after| shared.cursor_key.sign(&Cursor { asof: self.asof, now: self.now, after, question: self.hash }));
         Ok(page_body(&found, next, matched, summary.gaps))
     }
 }

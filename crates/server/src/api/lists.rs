@@ -64,7 +64,16 @@ impl FieldItem {
             Below::PathOrNothing => "path-or-nothing",
             Below::LatencyPartOrNothing => "part-or-nothing",
         };
-        Self { name: field.name, aliases: field.aliases, kind: field.kind.name(), list: field.list, ordered: field.kind.is_ordered(), below, values: field.kind.values(), note: field.note }
+        Self {
+            name: field.name,
+            aliases: field.aliases,
+            kind: field.kind.name(),
+            list: field.list,
+            ordered: field.kind.is_ordered(),
+            below,
+            values: field.kind.values(),
+            note: field.note,
+        }
     }
 }
 

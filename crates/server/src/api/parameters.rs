@@ -90,9 +90,9 @@ impl Parameters {
         let mut question = Question { filter: Filter::default(), filter_text: filter, range: TimeRange::default(), spelled };
         match range {
             Ok(range) => question.range = range,
-            Err(errors) => self.errors.extend(errors.into_iter().map(|error| {
-                (ProblemKind::BadTime, ParameterError::new(error.bound.as_str(), error.error.message, error.error.help))
-            })),
+            Err(errors) => self.errors.extend(
+                errors.into_iter().map(|error| (ProblemKind::BadTime, ParameterError::new(error.bound.as_str(), error.error.message, error.error.help))),
+            ),
         }
         self.filter(&mut question, &stages, now);
         question
@@ -103,7 +103,13 @@ impl Parameters {
         match Filter::parse(&question.filter_text, now) {
             Ok(filter) => question.filter = filter,
             Err(error) => {
-                let error = ParameterError { parameter: "filter".to_owned(), column: Some(error.column), length: Some(error.length), message: error.message, help: error.help };
+                let error = ParameterError {
+                    parameter: "filter".to_owned(),
+                    column: Some(error.column),
+                    length: Some(error.length),
+                    message: error.message,
+                    help: error.help,
+                };
                 return self.errors.push((ProblemKind::BadFilter, error));
             }
         }

@@ -3,10 +3,9 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use decklog_audit::search::{Hit, SearchError, SearchRequest, SearchSummary, Searcher};
+use decklog_audit::search::{Hit, SearchError, SearchRequest, SearchSummary, Searcher, Stop};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -26,20 +25,20 @@ pub(crate) struct Search {
 
 impl Search {
     /// Runs the search and gives what `found` has made of its hits. When the caller stops waiting (the
-    /// client left, or `patience` is over), the search ends at its next hit.
+    /// client left, or `patience` is over), the search is stopped.
     pub(crate) async fn collect<T, F>(self, patience: Duration, mut state: T, mut found: F) -> Result<(T, SearchSummary), Problem>
     where
         T: Send + 'static,
         F: FnMut(&mut T, Hit<'_>) -> ControlFlow<()> + Send + 'static,
     {
-        let abandoned = Abandoned::default();
-        let flag = abandoned.0.clone();
+        let stop = self.request.stop.clone();
+        let _abandoned = StopWhenDropped(stop.clone());
         let metrics = self.metrics.clone();
         let kind = self.kind;
         let task = spawn_blocking(move || {
             let started = std::time::Instant::now();
-            let result = self.searcher.search(&self.request, &mut |hit| if flag.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { found(&mut state, hit) });
-            let left = flag.load(Ordering::Relaxed);
+            let result = self.searcher.search(&self.request, &mut |hit| if stop.is_stopped() { ControlFlow::Break(()) } else { found(&mut state, hit) });
+            let left = stop.is_stopped();
             self.metrics.query(self.kind, if left { QueryResult::ClientLeft } else { result_of(&result) }, started.elapsed());
             drop(self.permit);
             result.map(|summary| (state, summary))
@@ -56,13 +55,12 @@ impl Search {
     }
 }
 
-/// Set when dropped: nobody waits for the answer any more.
-#[derive(Default)]
-struct Abandoned(Arc<AtomicBool>);
+/// Stops a search when nobody waits for its answer any more.
+pub(crate) struct StopWhenDropped(pub(crate) Stop);
 
-impl Drop for Abandoned {
+impl Drop for StopWhenDropped {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stop();
     }
 }
 
@@ -80,6 +78,8 @@ pub(crate) fn result_of(result: &Result<SearchSummary, SearchError>) -> QueryRes
 pub(crate) fn problem_of(error: SearchError) -> Problem {
     match error {
         SearchError::Stopped => Problem::new(ProblemKind::QueryTimeout, "the search was stopped; narrow the time range or the filter"),
-        error => Problem::new(ProblemKind::Unavailable, "the store could not be read; the log of decklog says why under this request id").inside(error.to_string()),
+        error => {
+            Problem::new(ProblemKind::Unavailable, "the store could not be read; the log of decklog says why under this request id").inside(error.to_string())
+        }
     }
 }

@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use decklog_audit::access::Identity;
-use decklog_audit::search::{Hit, Order, SearchRequest, SearchSummary, SeqRange};
+use decklog_audit::search::{Hit, Order, SearchRequest, SearchSummary, SeqRange, Stop};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::StreamBody;
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use super::events::About;
 use super::parameters::Parameters;
-use super::search::{problem_of, result_of};
+use super::search::{StopWhenDropped, problem_of, result_of};
 use crate::front::RequestId;
 use crate::mark::{Mark, MarkFacts};
 use crate::metrics::QueryResult;
@@ -67,9 +67,19 @@ pub(super) async fn events(shared: Arc<Shared>, identity: Identity, request_id: 
         after: None,
         limit: (limit > 0).then(|| usize::try_from(limit).unwrap_or(usize::MAX)),
         order,
+        stop: Stop::default(),
     };
+    // Held by the body: the client leaving drops it, and with it ends a search that finds nothing to send.
+    let abandoned = StopWhenDropped(request.stop.clone());
     let (sender, mut receiver) = mpsc::channel::<Result<Chunk, Problem>>(MAX_CHUNKS);
-    let outlet = Outlet { sender, runtime: tokio::runtime::Handle::current(), stalled: shared.limits.config.stalled, chunk: Vec::new(), flushed_at: Instant::now(), gone: false };
+    let outlet = Outlet {
+        sender,
+        runtime: tokio::runtime::Handle::current(),
+        stalled: shared.limits.config.stalled,
+        chunk: Vec::new(),
+        flushed_at: Instant::now(),
+        gone: false,
+    };
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         run(&shared, &request, form, &mark, outlet);
@@ -80,7 +90,7 @@ pub(super) async fn events(shared: Arc<Shared>, identity: Identity, request_id: 
         Some(Err(problem)) => return Err(problem),
         None => return Err(Problem::internal("a search broke before its first line")),
     };
-    let rest = stream::unfold((Some(first), receiver, false), |(first, mut receiver, ended)| async move {
+    let rest = stream::unfold((Some(first), receiver, false, abandoned), |(first, mut receiver, ended, abandoned)| async move {
         let chunk = match first {
             Some(chunk) => chunk,
             None => match receiver.recv().await {
@@ -92,7 +102,7 @@ pub(super) async fn events(shared: Arc<Shared>, identity: Identity, request_id: 
             },
         };
         let ended = ended || chunk.as_ref().map_or(true, Frame::is_trailers);
-        Some((chunk, (None, receiver, ended)))
+        Some((chunk, (None, receiver, ended, abandoned)))
     });
     let mut response = Body::new(StreamBody::new(rest)).into_response();
     let headers = response.headers_mut();
@@ -110,9 +120,10 @@ fn run(shared: &Shared, request: &SearchRequest, form: Form, mark: &Mark, mut ou
         mark.add(1);
         outlet.line(&hit, form)
     });
-    let counted = if outlet.gone { QueryResult::ClientLeft } else { result_of(&result) };
+    let gone = outlet.gone || request.stop.is_stopped();
+    let counted = if gone { QueryResult::ClientLeft } else { result_of(&result) };
     shared.metrics.query("search", counted, started.elapsed());
-    if outlet.gone {
+    if gone {
         return;
     }
     match result {

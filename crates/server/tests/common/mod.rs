@@ -171,7 +171,13 @@ struct TwoRefused;
 impl QuarantineView for TwoRefused {
     fn read(&self, request: &QuarantineRequest, found: &mut dyn FnMut(&QuarantineItem, &[u8]) -> ControlFlow<()>) -> Result<u64, String> {
         for id in ["1", "2"] {
-            let item = QuarantineItem { id: id.to_owned(), source: request.source.clone().unwrap_or_default(), reason: "malformed".to_owned(), size: 2, ..QuarantineItem::default() };
+            let item = QuarantineItem {
+                id: id.to_owned(),
+                source: request.source.clone().unwrap_or_default(),
+                reason: "malformed".to_owned(),
+                size: 2,
+                ..QuarantineItem::default()
+            };
             if found(&item, b"{\xff").is_break() {
                 break;
             }
@@ -206,7 +212,9 @@ impl Setup {
             journal: self.store.clone(),
             searcher: self.store,
             routers: self.routers,
-            sources: Arc::new(|| vec![SourceStatus { name: "prod".to_owned(), kind: "webhook".to_owned(), state: "active".to_owned(), ..SourceStatus::default() }]),
+            sources: Arc::new(|| {
+                vec![SourceStatus { name: "prod".to_owned(), kind: "webhook".to_owned(), state: "active".to_owned(), ..SourceStatus::default() }]
+            }),
             quarantine: Arc::new(TwoRefused),
             checks: self.checks,
             registry: Arc::new(registry),
