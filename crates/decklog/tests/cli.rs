@@ -123,7 +123,7 @@ fn importing_twice_stores_once() {
     let folder = Folder::new();
     let data = folder.import_attack();
     let file = folder.write("attack.log", &attack_log());
-    let again = folder.run(&["import", &file, "--data-dir", &data, "--redact", "off", "-o", "json"]);
+    let again = folder.run(&["import", &file, "--data-dir", &data, "--cluster", "lab", "--redact", "off", "-o", "json"]);
     assert_eq!(again.code, 0, "{}", again.stderr);
     let summary: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
     assert_eq!((summary["imported"].as_u64(), summary["duplicates"].as_u64(), summary["quarantined"].as_u64()), (Some(0), Some(3431), Some(0)));

@@ -11,25 +11,25 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_decklog");
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The recorded attack log, unpacked.
-pub fn attack_log() -> Vec<u8> {
+pub(crate) fn attack_log() -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/attack/audit.log.zst");
     zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap()
 }
 
 /// Its lines.
-pub fn attack_lines() -> Vec<String> {
+pub(crate) fn attack_lines() -> Vec<String> {
     String::from_utf8(attack_log()).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// Lines in an order of their own.
-pub fn sorted<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn sorted<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut lines: Vec<&str> = lines.collect();
     lines.sort_unstable();
     lines
 }
 
 /// Asks until there is an answer.
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask() {
@@ -41,31 +41,31 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// How a command ended.
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// A temporary folder in which commands run.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().unwrap().to_owned()
     }
 
-    pub fn write(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> String {
         std::fs::write(self.path(name), bytes).unwrap();
         self.path(name)
     }
 
     /// The binary without the variables of whoever runs the tests.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).current_dir(self.0.path()).env("TZ", "UTC").env("NO_COLOR", "1").stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
@@ -76,14 +76,14 @@ impl Folder {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let out = self.command(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { code: out.status.code().unwrap_or(-1), stdout: text(out.stdout), stderr: text(out.stderr) }
     }
 
     /// A data directory with the attack log in it, as it was recorded.
-    pub fn import_attack(&self) -> String {
+    pub(crate) fn import_attack(&self) -> String {
         let data = self.path("data");
         let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/attack/audit.log.zst");
         let out = self.run(&["import", log.to_str().unwrap(), "--data-dir", &data, "--cluster", "lab", "--redact", "off"]);
@@ -93,7 +93,7 @@ impl Folder {
 }
 
 /// `decklog serve`; killed when dropped.
-pub struct Server<'a> {
+pub(crate) struct Server<'a> {
     folder: &'a Folder,
     arguments: Vec<String>,
     port: u16,
@@ -102,7 +102,7 @@ pub struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Starts one and waits until it is ready.
-    pub fn start(folder: &'a Folder, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &'a Folder, arguments: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = Self::spawn(folder, port, &arguments);
@@ -117,7 +117,7 @@ impl<'a> Server<'a> {
         folder.command(&["serve", "--data-dir", &data, "--listen", &listen]).args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.child = Self::spawn(self.folder, self.port, &self.arguments);
         self.wait_ready();
     }
@@ -132,31 +132,31 @@ impl<'a> Server<'a> {
         });
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub fn data_dir(&self) -> String {
+    pub(crate) fn data_dir(&self) -> String {
         self.folder.path("served")
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// SIGTERM; the exit code.
-    pub fn stop(&mut self) -> i32 {
+    pub(crate) fn stop(&mut self) -> i32 {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
-    pub fn into_stopped(mut self) -> i32 {
+    pub(crate) fn into_stopped(mut self) -> i32 {
         self.stop()
     }
 
     /// A tail that is connected: the server has counted it in its marks.
-    pub fn tail(&self, arguments: &[&str]) -> Tail {
+    pub(crate) fn tail(&self, arguments: &[&str]) -> Tail {
         let before = self.n_connected();
         let url = self.url();
         let mut child = self.folder.command(&["tail", "--server", &url]).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
@@ -184,14 +184,14 @@ impl Drop for Server<'_> {
 }
 
 /// A running `decklog tail`; killed when dropped.
-pub struct Tail {
+pub(crate) struct Tail {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
 impl Tail {
     /// The next lines.
-    pub fn lines(&mut self, n_lines: usize) -> Vec<String> {
+    pub(crate) fn lines(&mut self, n_lines: usize) -> Vec<String> {
         let next = |_| {
             let mut line = String::new();
             assert!(self.out.read_line(&mut line).unwrap() > 0, "the tail ended");
