@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use decklog_audit::Filter;
 use decklog_audit::journal::ReadError;
-use decklog_audit::search::{Order, SearchError, SearchRequest, Searcher, SeqRange};
+use decklog_audit::search::{Order, SearchError, SearchRequest, Searcher, SeqRange, Stop};
 use decklog_query::JournalSearcher;
 use decklog_store::JournalView;
 
@@ -45,7 +45,7 @@ pub(super) fn tail(data_dir: &Path, question: &Question, last: usize, found: &mu
 fn request(question: &Question, seqs: SeqRange) -> Result<SearchRequest, Failure> {
     // It was read before; only its text is handed around, since a server takes text.
     let filter = Filter::parse(&question.filter, question.now).map_err(|error| Failure::usage("bad-filter", error.to_string()).help(error.help))?;
-    Ok(SearchRequest { filter, range: question.range, seqs, after: None, limit: question.limit, order: question.order })
+    Ok(SearchRequest { filter, range: question.range, seqs, after: None, limit: question.limit, order: question.order, stop: Stop::default() })
 }
 
 fn run(searcher: &JournalSearcher, data_dir: &Path, request: &SearchRequest, found: &mut Found<'_>) -> Result<Tally, Failures> {

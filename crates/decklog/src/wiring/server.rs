@@ -38,7 +38,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let listener = TcpListener::bind(address).await.map_err(|error| listen_failure(&error, address))?;
     let address = listener.local_addr().map_err(|error| listen_failure(&error, address))?;
     let link = session.link(address);
-    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), session: Some(session) }
+    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders: Vec::new(), session: Some(session) }
         .build()
         .map_err(|error| Failure::usage("tokens-file", error.to_string()))?;
 
