@@ -292,3 +292,18 @@ fn sources_say_what_came() {
     let stored = folder.run(&["sources", "list", "--data-dir", &server.data_dir()]);
     assert!(stored.stdout.contains("audit  default   3,431  2026-11-22T09:52:31.654839Z  2026-11-22T09:53:46.085398Z"), "{}", stored.stdout);
 }
+
+#[test]
+fn a_webhook_source_brings_its_own_token() {
+    let folder = Folder::new();
+    folder.write("prod.token", b"a-token-of-prod\n");
+    let config = "apiVersion: decklog.io/v1alpha1\nkind: Config\nsources:\n  - {name: prod, type: webhook, tokenFile: prod.token, cluster: prod-eu}\n";
+    folder.write("decklog.yaml", config.as_bytes());
+    let server = Server::start(&folder, &["--redact", "off"]);
+    let line = &attack_lines()[0];
+    assert_eq!(server.post("/ingest/webhook/prod", None, line), 401);
+    assert_eq!(server.post("/ingest/webhook/other", Some("a-token-of-prod"), line), 403);
+    assert_eq!(server.post("/ingest/webhook/prod", Some("a-token-of-prod"), line), 200);
+    let out = folder.run(&["search", "cluster:prod-eu", "source:prod", "--count", "--data-dir", &server.data_dir()]);
+    assert_eq!(out.stdout, "1\n", "{}", out.stderr);
+}

@@ -1,7 +1,7 @@
 //! A folder, the binary, a server in it: what the tests of the command line share.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -123,13 +123,25 @@ impl<'a> Server<'a> {
     }
 
     fn wait_ready(&self) {
-        until("the server to be ready", || {
-            let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-            std::io::Write::write_all(&mut stream, format!("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port).as_bytes()).ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).ok()?;
-            answer.starts_with("HTTP/1.1 200").then_some(())
-        });
+        until("the server to be ready", || (self.ask("GET", "/readyz", None, "")?.0 == 200).then_some(()));
+    }
+
+    /// Posts a body; the status.
+    pub(crate) fn post(&self, path: &str, token: Option<&str>, body: &str) -> u16 {
+        self.ask("POST", path, token, body).unwrap().0
+    }
+
+    /// Status and answer, if anybody is there.
+    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n{token}Content-Length: {}\r\nConnection: close\r\n\r\n", self.port, body.len());
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer))
     }
 
     pub(crate) fn url(&self) -> String {
@@ -166,12 +178,7 @@ impl<'a> Server<'a> {
     }
 
     fn n_connected(&self) -> usize {
-        let out = self.folder.run(&["search", "--server", &self.url(), "--limit", "1", "-q"]);
-        assert_eq!(out.code, 0, "{}", out.stderr);
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        std::io::Write::write_all(&mut stream, format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port).as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let (_, answer) = self.ask("GET", "/metrics", None, "").unwrap();
         answer.lines().filter(|line| line.starts_with("decklog_http_requests_total") && line.contains("/api/v1/tail")).filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
     }
 }
