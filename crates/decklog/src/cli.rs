@@ -19,6 +19,7 @@ pub(crate) const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}
     name = "decklog",
     version,
     disable_help_subcommand = true,
+    max_term_width = 100,
     help_template = TEMPLATE,
     before_help = "Examples:
   decklog import audit.log.zst --data-dir ./decklog-data       put recorded events in

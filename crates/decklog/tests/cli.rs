@@ -307,3 +307,13 @@ fn a_webhook_source_brings_its_own_token() {
     let out = folder.run(&["search", "cluster:prod-eu", "source:prod", "--count", "--data-dir", &server.data_dir()]);
     assert_eq!(out.stdout, "1\n", "{}", out.stderr);
 }
+
+#[test]
+fn files_are_searched_as_they_are() {
+    let folder = Folder::new();
+    let log = folder.write("attack.log", &attack_log());
+    let out = folder.run(&["search", "outcome:denied", "--count", "--stages", "all", "--", &log]);
+    assert_eq!((out.code, out.stdout.as_str()), (0, "101\n"), "{}", out.stderr);
+    let missing = folder.run(&["search", "verb:get", "--", "missing.log"]);
+    assert_eq!(missing.code, 3, "{}", missing.stderr);
+}

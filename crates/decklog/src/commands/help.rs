@@ -171,7 +171,8 @@ mod tests {
             let _ = writeln!(page, "| {} | {} |", exit.code(), exit.meaning());
         }
         page.push_str(include_str!("help/page_after.md"));
-        let mut command = Cli::command();
+        // Whatever the terminal of who runs the tests.
+        let mut command = Cli::command().term_width(100);
         command.build();
         for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             add_help(command, "decklog", &mut page);

@@ -1,5 +1,7 @@
 //! A folder, the binary, a server in it: what the tests of the command line share.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
