@@ -3,7 +3,7 @@
 mod problem;
 mod sse;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -130,15 +130,19 @@ pub(crate) async fn answers(url: &str) -> bool {
 }
 
 /// Posts of an import. A busy server's `Retry-After` is waited out here; how often to come again is the import's.
-pub(crate) fn poster(client: &Client) -> Poster {
-    let client = client.clone();
+/// Why the server took nothing more is kept in `refusal`, since what a delivery says is only a text.
+pub(crate) fn poster(client: &Client, refusal: &Refusal) -> Poster {
+    let (client, refusal) = (client.clone(), Arc::clone(refusal));
     Arc::new(move |post: Post| {
-        let client = client.clone();
-        Box::pin(async move { deliver(&client, post).await })
+        let (client, refusal) = (client.clone(), Arc::clone(&refusal));
+        Box::pin(async move { deliver(&client, post, &refusal).await })
     })
 }
 
-async fn deliver(client: &Client, post: Post) -> Result<Delivered, DeliverError> {
+/// The last answer that ended an import.
+pub(crate) type Refusal = Arc<Mutex<Option<Failure>>>;
+
+async fn deliver(client: &Client, post: Post, refusal: &Refusal) -> Result<Delivered, DeliverError> {
     let headers = [(header::CONTENT_TYPE, "application/json")];
     let answer = client.send(Method::POST, "/ingest/webhook/import", &headers, post.body.into()).await;
     // A server that is being restarted is as busy as any.
@@ -151,12 +155,18 @@ async fn deliver(client: &Client, post: Post) -> Result<Delivered, DeliverError>
             let counts: Counts = serde_json::from_slice(&body).map_err(|error| DeliverError::Failed(format!("{} did not answer as decklog does: {error}", client.base)))?;
             Ok(Delivered { stored: counts.stored, duplicates: counts.duplicates, quarantined: counts.quarantined })
         }
-        StatusCode::BAD_REQUEST if post.only_bad => Ok(Delivered { quarantined: 1, ..Delivered::default() }),
+        // Nothing in the body is an event; the server has put it into its quarantine, whole.
+        StatusCode::BAD_REQUEST => Ok(Delivered { quarantined: 1, ..Delivered::default() }),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
             tokio::time::sleep(pause).await;
             Err(DeliverError::Busy(failure_of(status, &body, &client.base).message))
         }
-        _ => Err(DeliverError::Failed(failure_of(status, &body, &client.base).message)),
+        _ => {
+            let failure = failure_of(status, &body, &client.base);
+            let message = failure.message.clone();
+            *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            Err(DeliverError::Failed(message))
+        }
     }
 }
 

@@ -57,11 +57,13 @@ fn nothing_is_lost_while_decklog_is_back_in_time() {
         report(&cluster, &data_dir, &format!("disk full for {seconds} s, refused with Retry-After"), before);
     }
 
+    // While it shuts down kube-apiserver still logs a few events that its webhook, closed before, never sends.
+    let n_logged = phase(&cluster, &data_dir, "up");
     cluster.down();
-    let logged = cluster.logged_lines();
-    wait_until_stored(&logged, &data_dir);
+    let logged: BTreeSet<Vec<u8>> = cluster.logged_lines().into_iter().collect();
     let stored = server.stored_lines();
-    assert_eq!(stored.len(), logged.len(), "events stored and events logged");
+    assert!(stored.len() >= n_logged, "{} events stored of {n_logged} logged", stored.len());
+    assert!(stored.iter().all(|line| logged.contains(line)), "something is stored that was not logged");
     assert!(server.stop().success());
 }
 
@@ -145,14 +147,14 @@ fn report(cluster: &Cluster, data_dir: &Path, what: &str, before: usize) {
 
 /// Waits until each of `logged` is stored, exactly once.
 fn wait_until_stored(logged: &[Vec<u8>], data_dir: &Path) {
-    let mut missing = 0;
     let deadline = Instant::now() + NEXT_ATTEMPT;
     wait::until("everything logged to be stored", NEXT_ATTEMPT * 2, || {
         let stored = decklog_tests::binary::stored_lines(data_dir);
         let distinct: BTreeSet<&Vec<u8>> = stored.iter().collect();
         assert_eq!(distinct.len(), stored.len(), "an event is stored twice");
-        missing = logged.iter().filter(|line| !distinct.contains(line)).count();
-        assert!(missing == 0 || Instant::now() < deadline, "{missing} of {} events are lost", logged.len());
-        (missing == 0).then_some(())
+        let missing: Vec<&Vec<u8>> = logged.iter().filter(|line| !distinct.contains(line)).collect();
+        let Some(first) = missing.first() else { return Some(()) };
+        assert!(Instant::now() < deadline, "{} of {} events are lost, such as {}", missing.len(), logged.len(), String::from_utf8_lossy(first));
+        None
     });
 }

@@ -1,12 +1,12 @@
 //! `decklog import`: audit logs into a data directory, or into a running server.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use decklog_capture::import::{Ending, InputError, LocalDelivery, Progress, RemoteDelivery, Summary, find_inputs, import};
 
-use crate::cli::{OutputFlags, OutputFormat, TEMPLATE, TargetFlags};
-use crate::client::{Client, poster};
+use crate::cli::{SummaryFlags, OutputFormat, TEMPLATE, TargetFlags};
+use crate::client::{Client, Refusal, poster};
 use crate::commands::Context;
 use crate::config::{Config, SettingFlags, load_layers};
 use crate::failure::{Exit, Failure, Failures, Outcome};
@@ -47,7 +47,7 @@ pub(crate) struct ImportFlags {
     max_event_size: Option<String>,
     /// How the summary is written.
     #[command(flatten)]
-    pub(crate) output: OutputFlags,
+    pub(crate) output: SummaryFlags,
 }
 
 /// Imports.
@@ -63,10 +63,13 @@ pub(crate) fn run(flags: &ImportFlags, context: &Context) -> Outcome {
     }
     let runtime = crate::wiring::runtime()?;
     let max_event_bytes = usize::try_from(config.journal.max_event_size.0).unwrap_or(usize::MAX);
+    let refusal = Refusal::default();
     let bar = Bar::new(context);
     let progress = |progress: Progress| bar.show(progress.n_read, progress.n_total, progress.n_events);
     let mut summary = match &client {
-        Some(client) => runtime.block_on(import(inputs, max_event_bytes, Arc::new(RemoteDelivery::new(poster(client))), progress)),
+        // Nothing to read: a data directory is not made for it.
+        _ if inputs.is_empty() => Summary::default(),
+        Some(client) => runtime.block_on(import(inputs, max_event_bytes, Arc::new(RemoteDelivery::new(poster(client, &refusal))), progress)),
         None => {
             let store = Store::open(&config)?;
             let delivery = LocalDelivery::new(store.recorder.clone(), Arc::from(config.cluster.as_str()));
@@ -77,7 +80,8 @@ pub(crate) fn run(flags: &ImportFlags, context: &Context) -> Outcome {
     };
     bar.finish();
     summary.path_errors = path_errors.iter().map(InputError::to_string).collect();
-    tell(&summary, flags, context)
+    let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+    tell(&summary, refusal, flags, context)
 }
 
 fn settings(flags: &ImportFlags, context: &Context) -> Result<Config, Failures> {
@@ -96,7 +100,7 @@ fn settings(flags: &ImportFlags, context: &Context) -> Result<Config, Failures> 
     Ok(loaded.config)
 }
 
-fn tell(summary: &Summary, flags: &ImportFlags, context: &Context) -> Outcome {
+fn tell(summary: &Summary, refusal: Option<Failure>, flags: &ImportFlags, context: &Context) -> Outcome {
     let total = summary.total();
     let mut problems: Vec<String> = summary.path_errors.clone();
     problems.extend(summary.files.iter().filter_map(|file| Some(format!("{}: {}", file.name, file.error.as_ref()?))));
@@ -136,7 +140,9 @@ fn tell(summary: &Summary, flags: &ImportFlags, context: &Context) -> Outcome {
         }
         Ending::Failed => {
             let reason = summary.failure.clone().unwrap_or_else(|| "nothing could be read".to_owned());
-            Err(with_problems(Failure::failed("import", format!("{reason}; {counts}"))).into())
+            let failure = refusal.unwrap_or_else(|| Failure::failed("import", reason));
+            let message = format!("{}; {counts}", failure.message);
+            Err(with_problems(Failure { message, ..failure }).into())
         }
     }
 }

@@ -125,6 +125,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
     let (items, n_matched) = match &target {
         Target::DataDir(path) => listed(path, flags)?,
         Target::Server(client) => asked(client, flags)?,
+        Target::Files(_) => (Vec::new(), 0),
     };
     let mut answer = Answer::new();
     match flags.output.output {
@@ -223,6 +224,7 @@ fn export(flags: &ExportFlags, context: &Context) -> Outcome {
     match &target {
         Target::DataDir(path) => each_of_files(path, flags.source.as_deref(), flags.id, &mut write)?,
         Target::Server(client) => crate::wiring::runtime()?.block_on(each_of_server(client, flags.source.as_deref(), &mut write))?,
+        Target::Files(_) => {}
     }
     answer.flush()?;
     match flags.id {

@@ -130,6 +130,7 @@ fn sources(flags: &TargetFlags, context: &Context) -> Result<Vec<Source>, Failur
     match Target::choose(flags, context)? {
         Target::DataDir(path) => stored(&path),
         Target::Server(client) => Ok(crate::wiring::runtime()?.block_on(client.json::<List>("/api/v1/sources"))?.items),
+        Target::Files(_) => Ok(Vec::new()),
     }
 }
 

@@ -101,8 +101,6 @@ pub(crate) enum Precision {
     Millis,
     /// Microseconds.
     Micros,
-    /// RFC 3339 with the date: rows that may be of any day, without a head that says it.
-    Full,
 }
 
 /// One event, ready to be shown.
@@ -132,7 +130,6 @@ impl<'a> Row<'a> {
             Column::Time => Cell::plain(&match precision {
                 Precision::Millis => zone.millis(self.time),
                 Precision::Micros => zone.micros(self.time),
-                Precision::Full => self.time.micro_text().as_str().to_owned(),
             }),
             _ => Cell::new(&self.text(column), style),
         }
@@ -163,7 +160,7 @@ impl<'a> Row<'a> {
             Column::Namespace => reference.map_or(Cow::Borrowed(""), |reference| borrowed(&reference.namespace)),
             Column::Object => self.object(),
             Column::Code => status.and_then(|status| status.code).map_or(Cow::Borrowed(""), |code| Cow::Owned(code.to_string())),
-            Column::Outcome => Cow::Borrowed(self.outcome().map_or("", Outcome::as_str)),
+            Column::Outcome => Cow::Borrowed(self.event.outcome().map_or("", Outcome::as_str)),
             Column::Reason => status.map_or(Cow::Borrowed(""), |status| borrowed(&status.reason)),
             Column::Ip => event.source_ips.as_ref().and_then(|ips| ips.last()).map_or(Cow::Borrowed(""), |ip| Cow::Borrowed(ip.as_ref())),
             Column::Tool => Cow::Borrowed(event.user_agent.as_deref().and_then(|agent| agent.split(' ').next()).unwrap_or_default()),
@@ -207,19 +204,8 @@ impl<'a> Row<'a> {
         Cow::Owned(text)
     }
 
-    fn outcome(&self) -> Option<Outcome> {
-        if self.event.stage.as_deref() == Some("Panic") {
-            return Some(Outcome::Error);
-        }
-        match self.event.response_status.as_ref()?.code? {
-            401 | 403 => Some(Outcome::Denied),
-            code if code >= 400 => Some(Outcome::Error),
-            _ => Some(Outcome::Allowed),
-        }
-    }
-
     fn outcome_style(&self) -> Style {
-        match self.outcome() {
+        match self.event.outcome() {
             Some(Outcome::Denied) => Style::Denied,
             Some(Outcome::Error) => Style::Warning,
             _ => Style::Plain,
@@ -236,8 +222,7 @@ impl<'a> Row<'a> {
 
     /// `ClusterRoleBinding sys-helper`, out of `RBAC: allowed by ClusterRoleBinding "sys-helper" of …`.
     fn binding(&self) -> Option<String> {
-        let annotations = self.event.annotations.as_ref()?;
-        let (_, reason) = annotations.iter().rev().find(|(key, _)| key == "authorization.k8s.io/reason")?;
+        let reason = self.event.annotation("authorization.k8s.io/reason")?;
         let (kind, rest) = reason.strip_prefix("RBAC: allowed by ")?.split_once(" \"")?;
         let (name, _) = rest.split_once('"')?;
         Some(format!("{kind} {name}"))

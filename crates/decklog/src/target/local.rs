@@ -19,7 +19,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) fn search(data_dir: &Path, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
     let searcher = JournalSearcher::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
-    run(&searcher, data_dir, &request(question, SeqRange::default())?, found)
+    search_in(&searcher, data_dir, question, found)
+}
+
+/// The same with a searcher that is open.
+pub(super) fn search_in(searcher: &JournalSearcher, data_dir: &Path, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
+    run(searcher, data_dir, &request(question, SeqRange::default())?, found)
 }
 
 pub(super) fn tail(data_dir: &Path, question: &Question, last: usize, found: &mut Found<'_>) -> Result<(), Failures> {
