@@ -8,7 +8,7 @@ use decklog_audit::redact::Redactor;
 use decklog_capture::{CaptureMetrics, Recorder};
 use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig};
 
-use super::keys::redaction_key;
+use super::keys::{former_key, redaction_key};
 use crate::config::{Config, RedactMode};
 use crate::failure::Failure;
 
@@ -30,7 +30,15 @@ impl Store {
         let journal = LocalJournal::open(data_dir, journal_config(config)).map_err(|error| open_failure(&error, data_dir))?;
         let quarantine = LocalQuarantine::open(data_dir, QuarantineConfig::default()).map_err(|error| open_failure(&error, data_dir))?;
         let redactor = match config.redact.mode {
-            RedactMode::Default => Some(Arc::new(Redactor::new(redaction_key(&config.redaction_key_file())?))),
+            RedactMode::Default => {
+                let key = redaction_key(&config.redaction_key_file())?;
+                let former = former_key(data_dir, &key)?;
+                let redactor = Redactor::new(key);
+                Some(Arc::new(match former {
+                    Some(former) => redactor.with_former(former),
+                    None => redactor,
+                }))
+            }
             RedactMode::Off => None,
         };
         let journal = Arc::new(journal);
@@ -65,10 +73,8 @@ fn listens_on(holder: &str) -> &str {
 pub(crate) fn open_failure(error: &OpenError, data_dir: &Path) -> Failure {
     let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     match error {
-        OpenError::Locked { holder, .. } => {
-            Failure::failed("in-use", format!("the data directory {} is in use by {}", data_dir.display(), holder.trim()))
-                .help(format!("ask that server: --server http://{}", listens_on(holder)))
-        }
+        OpenError::Locked { holder, .. } => Failure::failed("in-use", format!("the data directory {} is in use by {}", data_dir.display(), holder.trim()))
+            .help(format!("ask that server: --server http://{}", listens_on(holder))),
         _ => Failure::failed("data-directory", format!("{error}{reason}")),
     }
 }
