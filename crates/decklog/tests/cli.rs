@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use support::{Folder, Server, attack_lines, attack_log, sorted};
@@ -324,8 +324,10 @@ fn a_second_signal_ends_it_at_once() {
     let mut server = Server::start(&folder, &[]);
     // A sender in the middle of its body is waited for until the deadline.
     let mut sender = std::net::TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
-    sender.write_all(b"POST /ingest/webhook/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{").unwrap();
-    sender.flush().unwrap();
+    sender.write_all(b"POST /ingest/webhook/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    let mut asked_for_the_body = [0; 12];
+    sender.read_exact(&mut asked_for_the_body).unwrap();
+    assert_eq!(&asked_for_the_body, b"HTTP/1.1 100");
     server.signal();
     support::until("the stop to begin", || std::fs::read_to_string(folder.path("serve.log")).unwrap().contains("stopping").then_some(()));
     assert_eq!(server.stop(), 130);
