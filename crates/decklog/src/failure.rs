@@ -108,7 +108,7 @@ pub(crate) struct Failure {
     /// What is wrong: lower case, the thing in backquotes, no full stop.
     pub(crate) message: String,
     /// Where.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<Box<Place>>,
     /// The next command, or the mended text.
     pub(crate) help: Option<String>,
     /// Facts.
@@ -145,7 +145,7 @@ impl Failure {
 
     /// With where it is.
     pub(crate) fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 }

@@ -10,7 +10,7 @@ use crate::client::{Client, Refusal, poster};
 use crate::commands::Context;
 use crate::config::{Config, SettingFlags, load_layers};
 use crate::failure::{Exit, Failure, Failures, Outcome};
-use crate::output::{Answer, escape, with_thousands};
+use crate::output::{Answer, escape, plural, with_thousands};
 use crate::progress::Bar;
 use crate::wiring::Store;
 
@@ -114,7 +114,7 @@ fn tell(summary: &Summary, refusal: Option<Failure>, flags: &ImportFlags, contex
         answer.line(line.to_string().as_bytes())?;
         answer.flush()?;
     }
-    let imported = format!("{} events imported", with_thousands(total.stored));
+    let imported = format!("{} imported", plural(total.stored, "event"));
     let duplicates = if total.duplicates > 0 { format!(", {} there already", with_thousands(total.duplicates)) } else { String::new() };
     let quarantined = if total.quarantined > 0 { format!(", {} quarantined", with_thousands(total.quarantined)) } else { String::new() };
     let counts = format!("{imported}{duplicates}{quarantined}");
@@ -129,13 +129,13 @@ fn tell(summary: &Summary, refusal: Option<Failure>, flags: &ImportFlags, contex
     match summary.ending() {
         Ending::Complete => {
             let rate = total.stored as f64 / summary.elapsed.as_secs_f64().max(0.001);
-            let files = if n_read == 1 { "1 file".to_owned() } else { format!("{n_read} files") };
+            let files = plural(n_read as u64, "file");
             context.note(&format!("{counts} from {files} in {:.1} s ({} events/s)", summary.elapsed.as_secs_f64(), with_thousands(rate as u64)));
             Ok(Exit::Done)
         }
         Ending::Partial if problems.is_empty() => Err(with_problems(Failure::new(Exit::Partly, "partial", counts)).into()),
         Ending::Partial => {
-            let message = format!("{} of {n_files} files could not be read whole; {counts}", problems.len());
+            let message = format!("{} of {} could not be read whole; {counts}", problems.len(), plural(n_files as u64, "file"));
             Err(with_problems(Failure::new(Exit::Partly, "partial", message)).into())
         }
         Ending::Failed => {

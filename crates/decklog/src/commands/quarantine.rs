@@ -13,7 +13,7 @@ use crate::cli::{OutputFlags, OutputFormat, TEMPLATE, TargetFlags};
 use crate::client::{Client, encoded};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure, Failures, Outcome};
-use crate::output::{Answer, Cell, Head, Table, terminal_width, with_thousands, write_csv_row};
+use crate::output::{Answer, Cell, Head, Table, plural, terminal_width, with_thousands, write_csv_row};
 use crate::target::{Target, unreadable};
 
 /// Shows what was refused and why
@@ -171,7 +171,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
     context.note(&match n_matched {
         0 => "nothing is in quarantine".to_owned(),
         n_matched if n_matched > shown => format!("the newest {} of {} items; --limit 0 shows all", with_thousands(shown), with_thousands(n_matched)),
-        n_matched => format!("{} items; decklog quarantine export --id ID writes the bytes of one", with_thousands(n_matched)),
+        n_matched => format!("{}; decklog quarantine export --id ID writes the bytes of one", plural(n_matched, "item")),
     });
     Ok(Exit::Done)
 }

@@ -8,7 +8,7 @@ use decklog_audit::search::{Order, TimeRange};
 use crate::cli::{OutputFlags, OutputFormat, RangeFlags, ScopeFlags, TEMPLATE, TargetFlags};
 use crate::commands::Context;
 use crate::failure::{Exit, Failures, Outcome};
-use crate::output::{Answer, Column, EventForm, EventWriter, Zone, escape, with_thousands};
+use crate::output::{Answer, Column, EventForm, EventWriter, Zone, escape, plural, with_thousands};
 use crate::question::{Stages, filter_text, range, with_stages};
 use crate::target::{Question, Tally, Target};
 
@@ -178,11 +178,6 @@ impl Searched<'_> {
             extent(all.extent, &zone)
         ))
     }
-}
-
-fn plural(number: u64, thing: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {thing}{s}", with_thousands(number))
 }
 
 /// `, 09:52:31 to 09:53:46`; with the days where they are more than one.

@@ -31,7 +31,7 @@ pub(crate) fn print(failures: &Failures, format: ErrorFormat) {
 }
 
 fn write_text(failure: &Failure, paint: Paint, out: &mut String) {
-    let place = failure.place.as_ref();
+    let place = failure.place.as_deref();
     let error = paint.paint(Style::Error, "error:");
     let spot = place.map(spot).unwrap_or_default();
     let _ = writeln!(out, "{error} {spot}{}", escape(&failure.message));

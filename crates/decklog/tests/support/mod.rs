@@ -158,10 +158,15 @@ impl<'a> Server<'a> {
         self.child.id()
     }
 
-    /// SIGTERM; the exit code.
-    pub(crate) fn stop(&mut self) -> i32 {
+    /// SIGTERM.
+    pub(crate) fn signal(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// SIGTERM; the exit code.
+    pub(crate) fn stop(&mut self) -> i32 {
+        self.signal();
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
