@@ -55,7 +55,17 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CommonFlags {
     /// When to colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, env = "DECKLOG_COLOR", hide_env = true, hide_short_help = true, help_heading = "Common")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        env = "DECKLOG_COLOR",
+        hide_env = true,
+        hide_short_help = true,
+        help_heading = "Common"
+    )]
     pub(crate) color: ColorChoice,
     /// When to show progress of long work
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_short_help = true, help_heading = "Common")]
@@ -152,7 +162,17 @@ pub(crate) struct SummaryFlags {
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct OutputFlags {
     /// The form of the answer: table, wide, json or csv
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t, env = "DECKLOG_OUTPUT", hide_env = true, hide_possible_values = true, help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        env = "DECKLOG_OUTPUT",
+        hide_env = true,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
     pub(crate) output: OutputFormat,
     /// No head row
     #[arg(long, help_heading = "Output")]

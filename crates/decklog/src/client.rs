@@ -101,7 +101,8 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<Response<Incoming>, String> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header::USER_AGENT, concat!("decklog/", env!("CARGO_PKG_VERSION")));
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header::USER_AGENT, concat!("decklog/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
             request = request.header(name, *value);
         }
@@ -152,7 +153,8 @@ async fn deliver(client: &Client, post: Post, refusal: &Refusal) -> Result<Deliv
     let body = client.whole(answer).await.map_err(|failure| DeliverError::Busy(failure.message))?;
     match status {
         StatusCode::OK => {
-            let counts: Counts = serde_json::from_slice(&body).map_err(|error| DeliverError::Failed(format!("{} did not answer as decklog does: {error}", client.base)))?;
+            let counts: Counts =
+                serde_json::from_slice(&body).map_err(|error| DeliverError::Failed(format!("{} did not answer as decklog does: {error}", client.base)))?;
             Ok(Delivered { stored: counts.stored, duplicates: counts.duplicates, quarantined: counts.quarantined })
         }
         // Nothing in the body is an event; the server has put it into its quarantine, whole.
@@ -206,7 +208,9 @@ fn base_of(url: &str) -> Result<String, Failure> {
 fn token(flags: &TargetFlags, context: &Context) -> Result<Option<Arc<str>>, Failure> {
     let file = flags.token_file.clone().or_else(|| context.variable("DECKLOG_TOKEN_FILE").map(Into::into));
     let text = match file {
-        Some(file) => std::fs::read_to_string(&file).map_err(|error| Failure::usage("token", format!("cannot read the token file `{}`: {error}", file.display())))?,
+        Some(file) => {
+            std::fs::read_to_string(&file).map_err(|error| Failure::usage("token", format!("cannot read the token file `{}`: {error}", file.display())))?
+        }
         None => match context.variable("DECKLOG_TOKEN") {
             Some(token) => token.to_owned(),
             None => return Ok(None),

@@ -34,17 +34,8 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// All of them, for the help topic and its test.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Done,
-        Self::No,
-        Self::Usage,
-        Self::Failed,
-        Self::Denied,
-        Self::Partly,
-        Self::TimeLimit,
-        Self::Interrupted,
-        Self::PipeClosed,
-    ];
+    pub(crate) const ALL: [Self; 9] =
+        [Self::Done, Self::No, Self::Usage, Self::Failed, Self::Denied, Self::Partly, Self::TimeLimit, Self::Interrupted, Self::PipeClosed];
 
     /// The number the shell sees.
     pub(crate) fn code(self) -> u8 {

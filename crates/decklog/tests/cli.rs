@@ -187,7 +187,11 @@ fn errors_are_json_for_programs() {
 fn errors_point_and_help() {
     let folder = Folder::new();
     let filter = folder.run(&["search", "verb:delete", "and", "usr:bob"]);
-    assert!(filter.stderr.starts_with("error: unknown field `usr`\n  verb:delete and usr:bob\n                  ^^^ help: did you mean `user`?"), "{}", filter.stderr);
+    assert!(
+        filter.stderr.starts_with("error: unknown field `usr`\n  verb:delete and usr:bob\n                  ^^^ help: did you mean `user`?"),
+        "{}",
+        filter.stderr
+    );
 
     folder.write(
         "decklog.yaml",
@@ -232,7 +236,8 @@ fn settings_show_where_they_come_from() {
 fn a_reader_that_leaves_ends_it_silently() {
     let folder = Folder::new();
     let data = folder.import_attack();
-    let mut child = folder.command(&["search", "--data-dir", &data, "--limit", "0", "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        folder.command(&["search", "--data-dir", &data, "--limit", "0", "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let out = child.wait_with_output().unwrap();
     assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stderr).as_ref()), (Some(141), ""));

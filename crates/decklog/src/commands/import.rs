@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use decklog_capture::import::{Ending, InputError, LocalDelivery, Progress, RemoteDelivery, Summary, find_inputs, import};
 
-use crate::cli::{SummaryFlags, OutputFormat, TEMPLATE, TargetFlags};
+use crate::cli::{OutputFormat, SummaryFlags, TEMPLATE, TargetFlags};
 use crate::client::{Client, Refusal, poster};
 use crate::commands::Context;
 use crate::config::{Config, SettingFlags, load_layers};

@@ -146,7 +146,14 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
         format => {
             let width = std::io::stdout().is_terminal().then(terminal_width).flatten();
             let fixed = |name: &str| Head { cut_rank: 0, ..Head::text(name) };
-            let mut heads = vec![Head::number("ID"), fixed("TIME (UTC)"), fixed("SOURCE"), Head { cut_rank: 2, ..Head::text("PLACE") }, fixed("REASON"), Head::number("BYTES")];
+            let mut heads = vec![
+                Head::number("ID"),
+                fixed("TIME (UTC)"),
+                fixed("SOURCE"),
+                Head { cut_rank: 2, ..Head::text("PLACE") },
+                fixed("REASON"),
+                Head::number("BYTES"),
+            ];
             if format == OutputFormat::Wide {
                 heads.extend([fixed("CLUSTER"), Head::text("SENDER")]);
             }

@@ -91,13 +91,7 @@ pub(crate) fn run(flags: &SearchFlags, context: &Context) -> Outcome {
         None if format.is_machine() => Order::Ascending,
         None => Order::Descending,
     };
-    let question = Question {
-        filter: with_stages(&filter, &stages),
-        range: times,
-        limit: (flags.limit > 0).then_some(flags.limit),
-        order,
-        now: context.now,
-    };
+    let question = Question { filter: with_stages(&filter, &stages), range: times, limit: (flags.limit > 0).then_some(flags.limit), order, now: context.now };
     let target = if flags.files.is_empty() { Target::choose(&flags.target, context)? } else { Target::of_files(&flags.files, context)? };
     let tally = if flags.count { count(&target, &question, flags)? } else { show(&target, &question, flags, context)? };
     for gap in &tally.gaps {

@@ -1,6 +1,6 @@
 //! `decklog version`: of this program, and of the server it is asked about.
 
-use crate::cli::{SummaryFlags, OutputFormat, TEMPLATE};
+use crate::cli::{OutputFormat, SummaryFlags, TEMPLATE};
 use crate::commands::Context;
 use crate::failure::{Exit, Outcome};
 use crate::output::Answer;

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Config;
 use super::environment::{unknown_variables, variable_of};
 use super::file::ConfigFile;
 use super::flags::SettingFlags;
 use super::settings::{Fault, SETTINGS, Setting};
 use super::sources::{SourceConfig, SourceKind, is_source_name};
 use super::yaml::{Node, Spot, Value, parse, place_in};
-use super::Config;
 use crate::failure::{Failure, Failures, Place};
 
 /// Where a value came from.

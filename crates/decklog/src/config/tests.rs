@@ -81,11 +81,7 @@ fn faults_of_variables_and_flags_name_them() {
     let messages: Vec<&str> = failures.causes().iter().map(|failure| failure.message.as_str()).collect();
     assert_eq!(
         messages,
-        [
-            "DECKLOG_SOURCES: a source here has no `type`",
-            "DECKLOG_LOG_LEVEL: `loud` is not one of its values",
-            "--segment-size: `64` is not a size"
-        ]
+        ["DECKLOG_SOURCES: a source here has no `type`", "DECKLOG_LOG_LEVEL: `loud` is not one of its values", "--segment-size: `64` is not a size"]
     );
 }
 
@@ -131,7 +127,34 @@ fn yaml_like() -> impl Strategy<Value = String> {
         Just("apiVersion: decklog.io/v1alpha1\n".to_owned()),
         Just("kind: Config\n".to_owned()),
         prop::sample::select(SETTINGS).prop_map(|setting| format!("{}: ", setting.path.rsplit('.').next().unwrap_or_default())),
-        prop::sample::select(vec!["server:\n  ", "retention: {", "}", "sources:\n  - ", "name: a\n", "type: tail\n", "&a ", "*a", "<<: ", "!!int ", "|\n", "'", "\"", "${", "$$", "}", "[", "]", ", ", "\t", "\n", "? ", "---\n", "...\n", "# "]).prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "server:\n  ",
+            "retention: {",
+            "}",
+            "sources:\n  - ",
+            "name: a\n",
+            "type: tail\n",
+            "&a ",
+            "*a",
+            "<<: ",
+            "!!int ",
+            "|\n",
+            "'",
+            "\"",
+            "${",
+            "$$",
+            "}",
+            "[",
+            "]",
+            ", ",
+            "\t",
+            "\n",
+            "? ",
+            "---\n",
+            "...\n",
+            "# "
+        ])
+        .prop_map(str::to_owned),
         "\\PC{0,8}",
         any::<char>().prop_map(String::from),
     ];

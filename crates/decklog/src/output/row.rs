@@ -57,18 +57,8 @@ impl Column {
     /// What a table shows.
     pub(crate) const TABLE: [Self; 6] = [Self::Time, Self::User, Self::Verb, Self::Namespace, Self::Object, Self::Code];
     /// What a wide table shows, and CSV.
-    pub(crate) const WIDE: [Self; 10] = [
-        Self::Time,
-        Self::User,
-        Self::Verb,
-        Self::Namespace,
-        Self::Object,
-        Self::Code,
-        Self::Ip,
-        Self::Tool,
-        Self::Binding,
-        Self::AuditId,
-    ];
+    pub(crate) const WIDE: [Self; 10] =
+        [Self::Time, Self::User, Self::Verb, Self::Namespace, Self::Object, Self::Code, Self::Ip, Self::Tool, Self::Binding, Self::AuditId];
     /// What a live tail shows.
     pub(crate) const TAIL: [Self; 7] = [Self::Time, Self::User, Self::Verb, Self::Object, Self::Code, Self::Ip, Self::Tool];
 
@@ -268,10 +258,34 @@ fn collection(items: RawJson<'_>) -> String {
 fn is_namespaced(resource: &str) -> bool {
     matches!(
         resource,
-        "bindings" | "configmaps" | "controllerrevisions" | "cronjobs" | "daemonsets" | "deployments" | "endpoints" | "endpointslices"
-            | "events" | "horizontalpodautoscalers" | "ingresses" | "jobs" | "leases" | "limitranges" | "networkpolicies"
-            | "persistentvolumeclaims" | "poddisruptionbudgets" | "pods" | "podtemplates" | "replicasets" | "replicationcontrollers"
-            | "resourcequotas" | "rolebindings" | "roles" | "secrets" | "serviceaccounts" | "services" | "statefulsets"
+        "bindings"
+            | "configmaps"
+            | "controllerrevisions"
+            | "cronjobs"
+            | "daemonsets"
+            | "deployments"
+            | "endpoints"
+            | "endpointslices"
+            | "events"
+            | "horizontalpodautoscalers"
+            | "ingresses"
+            | "jobs"
+            | "leases"
+            | "limitranges"
+            | "networkpolicies"
+            | "persistentvolumeclaims"
+            | "poddisruptionbudgets"
+            | "pods"
+            | "podtemplates"
+            | "replicasets"
+            | "replicationcontrollers"
+            | "resourcequotas"
+            | "rolebindings"
+            | "roles"
+            | "secrets"
+            | "serviceaccounts"
+            | "services"
+            | "statefulsets"
     )
 }
 

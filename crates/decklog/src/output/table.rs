@@ -215,10 +215,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_cuts_names_never_times() {
         let table = Table::new(heads(), Paint::OFF, Some(24));
-        assert_eq!(
-            draw(table, &[["09:00:00.123", "a-very-long-name", "404"]]),
-            "TIME          NAME      CODE\n09:00:00.123  a-ve…ame   404\n"
-        );
+        assert_eq!(draw(table, &[["09:00:00.123", "a-very-long-name", "404"]]), "TIME          NAME      CODE\n09:00:00.123  a-ve…ame   404\n");
     }
 
     #[test]

@@ -45,8 +45,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let mut registry = Registry::default();
     let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
     let metrics = ServerMetrics::register(&mut registry, build);
-    let server = Server::start(listener, ServerConfig::new(random_bytes()?), access, metrics)
-        .map_err(|error| Failure::usage("listen", error.to_string()))?;
+    let server = Server::start(listener, ServerConfig::new(random_bytes()?), access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
     announce(&config, address, &link, say);
 
     let config = Arc::new(config);

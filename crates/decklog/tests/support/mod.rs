@@ -186,7 +186,11 @@ impl<'a> Server<'a> {
 
     fn n_connected(&self) -> usize {
         let (_, answer) = self.ask("GET", "/metrics", None, "").unwrap();
-        answer.lines().filter(|line| line.starts_with("decklog_http_requests_total") && line.contains("/api/v1/tail")).filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+        answer
+            .lines()
+            .filter(|line| line.starts_with("decklog_http_requests_total") && line.contains("/api/v1/tail"))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
+            .sum()
     }
 }
 
