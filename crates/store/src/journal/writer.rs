@@ -28,7 +28,7 @@ pub(crate) struct Writer {
 const OBSERVE_EVERY: Duration = Duration::from_secs(10);
 
 /// However the writer's thread ends, nobody waits for it any more.
-struct Closing(Arc<Shared>);
+pub(super) struct Closing(pub(super) Arc<Shared>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -37,8 +37,9 @@ impl Drop for Closing {
         let items = std::mem::take(&mut queue.items);
         queue.waiting.wake(self.0.next_seq(), Duration::MAX);
         drop(queue);
+        let parked = std::mem::take(&mut self.0.window().parked);
         // Their completions answer that the journal is closed.
-        drop(items);
+        drop((items, parked));
     }
 }
 
