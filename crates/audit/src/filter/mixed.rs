@@ -41,7 +41,7 @@ impl Mixed {
     /// Where the first one in `text` ends.
     pub(super) fn end_of_first(&self, text: &str) -> Option<usize> {
         let n_words = self.characters.len().div_ceil(64);
-        let last = 1_u64 << (self.characters.len() - 1) % 64;
+        let last = 1_u64 << ((self.characters.len() - 1) % 64);
         // Bit n: the n + 1 characters read last are the stretch's first ones.
         let mut prefixes = vec![0_u64; n_words];
         for (at, character) in text.char_indices() {
@@ -52,7 +52,7 @@ impl Mixed {
             let mut carry = 1;
             for (word, may_stand) in prefixes.iter_mut().zip(&self.rows[row * n_words..]) {
                 let next = *word >> 63;
-                *word = (*word << 1 | carry) & may_stand;
+                *word = ((*word << 1) | carry) & may_stand;
                 carry = next;
             }
             if prefixes[n_words - 1] & last != 0 {
