@@ -160,7 +160,7 @@ impl JournalView {
     /// When the directory or a segment cannot be read.
     pub fn refresh(&mut self) -> Result<(), ReadError> {
         // The file may be gone, or another one have its name.
-        self.last_file.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.close_file();
         // Before listing, so that every segment with a record below it is listed.
         let durable = self.journal.as_ref().map(|journal| journal.next_seq());
         let entries = self.files.list(&self.dir).map_err(io_error(&self.dir))?;
@@ -291,6 +291,11 @@ impl JournalView {
             heads,
             bytes: bytes.into(),
         }))
+    }
+
+    /// Lets go of the file read last: where retention removed it, its space becomes free.
+    pub fn close_file(&self) {
+        self.last_file.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// What stands in a block's meta where a journal keeps a source's position.
