@@ -15,7 +15,8 @@ pub struct JournalConfig {
     /// Different events a staged body may have; of each some 70 bytes are kept in memory until it is committed. A
     /// body of more is refused. Default 4,194,304: a body of 1 GiB whose events have 256 bytes.
     pub max_body_events: usize,
-    /// Segments whose newest record came in longer ago are removed. Default: kept whatever their age.
+    /// Segments whose newest record came in longer ago are removed; a segment takes no more blocks
+    /// once it is a sixteenth of this old. Default: kept whatever their age.
     pub max_age: Option<Duration>,
     /// The oldest segments are removed while all together are larger. Default: no bound.
     pub max_size: Option<u64>,

@@ -27,6 +27,9 @@ pub(crate) struct Writer {
 /// How often figures that change while nothing happens are taken anew.
 const OBSERVE_EVERY: Duration = Duration::from_secs(10);
 
+/// So many segments share the time for which records are kept: a record outlives it by one share, however few come.
+const SEGMENTS_OF_AGE: u32 = 16;
+
 /// However the writer's thread ends, nobody waits for it any more.
 pub(super) struct Closing(pub(super) Arc<Shared>);
 
@@ -53,6 +56,7 @@ pub(crate) enum Stepped {
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let segments = SegmentWriter::new(Arc::clone(&shared.files), shared.dir.clone(), shared.journal_id, shared.config.segment_size, shared.next_seq());
+        let segments = segments.with_segment_age(shared.config.max_age.map(|max_age| max_age / SEGMENTS_OF_AGE));
         let reserve = Reserve::new(Arc::clone(&shared.files), &shared.dir, shared.config.reserve);
         let now = shared.clock.uptime();
         let mut writer = Self { retention_at: now, observe_at: now, shared, segments, reserve, retry_at: None };
