@@ -17,7 +17,7 @@ use super::{Environment, Health, LocalJournal, StartFrom};
 use crate::clock::{Clock, ManualClock};
 use crate::config::JournalConfig;
 use crate::files::Files;
-use crate::files::memory::{Fault, MemoryFiles};
+use crate::files::memory::{Fault, MemoryFiles, Random};
 use crate::format::encode::{Content, EncodedBlock};
 use crate::metrics::JournalMetrics;
 use crate::view::{BlockRead, JournalView};
@@ -419,4 +419,16 @@ fn records_go_at_their_age_however_few_come() {
     let mut kept = read(&mut journal.reader("one", StartFrom::Earliest).unwrap());
     kept.retain(Result::is_ok);
     assert_eq!(kept.first(), Some(&Ok(24)), "{kept:?}");
+}
+
+#[test]
+fn a_forgotten_reader_stays_forgotten_through_a_power_cut() {
+    for seed in 0..20 {
+        let stage = Stage::new();
+        let (journal, _writer) = stage.open();
+        journal.reader("gone", StartFrom::Earliest).unwrap();
+        journal.forget_reader("gone").unwrap();
+        let stage = Stage { files: stage.files.power_cut(&mut Random::new(seed)), ..stage };
+        assert_eq!(stage.open().0.stats().readers, []);
+    }
 }
