@@ -9,7 +9,7 @@ use std::io;
 use decklog_audit::Timestamp;
 use decklog_audit::journal::{EventId, Origin, RecordHead, RecordKind, SourcePosition};
 
-use super::block::{FLAG_CHECKPOINT, HEADER_SIZE, HEAD_SIZE, MAGIC, MAX_META, MAX_PART, MAX_RECORDS, header_checksum, ids};
+use super::block::{FLAG_CHECKPOINT, HEAD_SIZE, HEADER_SIZE, MAGIC, MAX_META, MAX_PART, MAX_RECORDS, header_checksum, ids};
 use super::{Bytes, put_position, put_short_text, put_time};
 
 /// Fast, and within a few per cent of the next levels on audit events.
@@ -207,9 +207,17 @@ mod tests {
     use decklog_audit::journal::RecordFlags;
 
     fn block(n_records: usize, bytes: &[u8]) -> Result<EncodedBlock, EncodeError> {
-        let head = RecordHead { kind: RecordKind::Mark, flags: RecordFlags::default(), end: bytes.len(), id: None, time: Timestamp::default(), former_id: None };
+        let head =
+            RecordHead { kind: RecordKind::Mark, flags: RecordFlags::default(), end: bytes.len(), id: None, time: Timestamp::default(), former_id: None };
         let heads = vec![head; n_records];
-        EncodedBlock::new(&Content { origin: &Origin::default(), ingested_at: Timestamp::default(), position: None, heads: &heads, bytes, is_checkpoint: false })
+        EncodedBlock::new(&Content {
+            origin: &Origin::default(),
+            ingested_at: Timestamp::default(),
+            position: None,
+            heads: &heads,
+            bytes,
+            is_checkpoint: false,
+        })
     }
 
     /// The block with another number in its header, sealed again.
