@@ -22,23 +22,14 @@ const PORTION_LINES: usize = 65_536;
 const PORTION_BYTES: u64 = 32 << 20;
 
 /// Hands out `places` in `order`, until the answer breaks off.
-pub(crate) fn hand_out(places: &Places, order: Order, stop: &Stop, snapshot: &mut Snapshot<'_>, answer: &mut Answer<'_>) -> Result<(), SearchError> {
+pub(crate) fn hand_out(places: &mut Places, order: Order, stop: &Stop, snapshot: &mut Snapshot<'_>, answer: &mut Answer<'_>) -> Result<(), SearchError> {
+    match order {
+        Order::Ascending => {}
+        Order::Descending => places.places.reverse(),
+        Order::Arrival => places.places.sort_unstable_by_key(|place| (place.block, place.index)),
+    }
     let kept: HashMap<u32, &RecordBlock> = places.kept.iter().map(|(number, block)| (*number, block)).collect();
-    let mut ordered;
-    let ordered: &[Place] = match order {
-        Order::Ascending => &places.places,
-        Order::Descending => {
-            ordered = places.places.clone();
-            ordered.reverse();
-            &ordered
-        }
-        Order::Arrival => {
-            ordered = places.places.clone();
-            ordered.sort_unstable_by_key(|place| (place.block, place.index));
-            &ordered
-        }
-    };
-    let mut rest = ordered;
+    let mut rest = places.places.as_slice();
     while !rest.is_empty() {
         let (portion, others) = rest.split_at(portion_length(rest));
         rest = others;

@@ -117,6 +117,9 @@ pub(crate) fn collect(plan: &Plan<'_>, snapshot: &mut Snapshot<'_>, workers: Wor
     let work = |collector: &mut Collector, number: usize, block: RecordBlock| {
         let before = collector.tally.n_matched;
         for (index, record) in block.records().enumerate() {
+            if workers.stop.is_stopped() {
+                return;
+            }
             if collector.tally.count(plan, &record) {
                 let time = record.head.time;
                 let place = Place {
@@ -163,7 +166,13 @@ pub(crate) fn stream(plan: &Plan<'_>, snapshot: &mut Snapshot<'_>, workers: Work
         let (window, others) = rest.split_at(window_length(rest));
         rest = others;
         let work = |streamed: &mut Streamed, number: usize, block: RecordBlock| {
-            let matches: Vec<u32> = block.records().zip(0..).filter(|(record, _)| streamed.tally.count(plan, record)).map(|(_, index)| index).collect();
+            let matches: Vec<u32> = block
+                .records()
+                .zip(0..)
+                .take_while(|_| !workers.stop.is_stopped())
+                .filter(|(record, _)| streamed.tally.count(plan, record))
+                .map(|(_, index)| index)
+                .collect();
             if !matches.is_empty() {
                 streamed.blocks.push((number, block, matches));
             }

@@ -2,7 +2,7 @@
 //!
 //! Two ways. In order of arrival without a limit, the answer streams, window by window ([`scan::Window`]).
 //! Else a first pass notes the place of every match (24 bytes each, or the newest N of them), and a second
-//! one reads their lines again in order ([`handout`]). Both keep memory bounded whatever matches.
+//! one reads their lines again in order ([`handout`]). Beside these notes memory is bounded whatever matches.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -81,14 +81,24 @@ impl Searcher for JournalSearcher {
         let mut snapshot = self.snapshot(&plan)?;
         let workers = Workers { n_threads: self.n_threads, stop: &request.stop };
         let mut answer = Answer { found, n_returned: 0 };
+        // However it ends: a segment that retention removes meanwhile must not take space until the next search.
+        let _closing = Closing(&self.blocks);
         let tally = if request.order == Order::Arrival && request.limit.is_none() {
             scan::stream(&plan, &mut snapshot, workers, &mut answer)?
         } else {
-            let places = scan::collect(&plan, &mut snapshot, workers)?;
-            handout::hand_out(&places, request.order, &request.stop, &mut snapshot, &mut answer)?;
+            let mut places = scan::collect(&plan, &mut snapshot, workers)?;
+            handout::hand_out(&mut places, request.order, &request.stop, &mut snapshot, &mut answer)?;
             places.tally
         };
         Ok(summary(&tally, answer.n_returned, snapshot.gaps))
+    }
+}
+
+struct Closing<'a>(&'a JournalView);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close_file();
     }
 }
 

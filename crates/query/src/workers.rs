@@ -16,7 +16,8 @@ pub(crate) struct Workers<'a> {
 }
 
 impl Workers<'_> {
-    /// Calls `work` once for each block, with its index, and gives every thread's state and the gaps found.
+    /// Calls `work` once for each block, with its index, and gives every thread's state and the gaps found. `work`
+    /// may break off once the search is stopped.
     pub(crate) fn run<S: Default + Send>(
         self,
         view: &JournalView,
@@ -54,6 +55,10 @@ impl Workers<'_> {
                 handles.into_iter().map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
             })
         };
+        if self.stop.is_stopped() {
+            // Work may have ended in the middle of a block.
+            return Err(SearchError::Stopped);
+        }
         let (mut states, mut gaps) = (Vec::new(), Vec::new());
         for result in results {
             let (state, found) = result?;

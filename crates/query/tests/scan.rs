@@ -342,3 +342,20 @@ fn a_stopped_search_ends_whether_it_finds_something_or_not() {
         }
     }
 }
+
+#[test]
+fn no_file_stays_open_after_a_search() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let journal = LocalJournal::open(dir.path(), JournalConfig { segment_size: 1, reserve: 0, ..JournalConfig::default() }).unwrap();
+        let log = recorded_log("attack/audit.log.zst");
+        let lines: Vec<&str> = log.lines().take(3).collect();
+        store(&journal, &lines, 1);
+    }
+    let searcher = JournalSearcher::open(dir.path()).unwrap();
+    let request = SearchRequest { seqs: SeqRange { from: None, until: Some(2) }, ..SearchRequest::default() };
+    assert_eq!(searcher.search(&request, &mut |_| ControlFlow::Continue(())).unwrap().n_returned, 1);
+    let first = dir.path().join("journal/00000000000000000001.seg");
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    assert_eq!(open.filter(|path| *path == first).count(), 0);
+}

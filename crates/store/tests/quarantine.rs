@@ -101,3 +101,22 @@ fn what_was_kept_outlives_power_cuts() {
         }
     }
 }
+
+#[test]
+fn a_removal_that_failed_halfway_does_not_end_all_removals() {
+    for n in 0..40 {
+        let files = MemoryFiles::new();
+        let config = QuarantineConfig { max_items: 20, segment_size: 1000, ..QuarantineConfig::default() };
+        let quarantine =
+            LocalQuarantine::open_with(Path::new("/data"), config, Arc::new(files.clone()), Arc::new(SystemClock::default()), QuarantineMetrics::default())
+                .unwrap();
+        for number in 0..100 {
+            if number == 50 {
+                files.strike(n, Fault::Fail);
+            }
+            let _ = quarantine.put(vec![refused(&number.to_string(), b"x")]);
+        }
+        let view = QuarantineView::open_with(Path::new("/data"), Arc::new(files)).unwrap();
+        assert!(view.items().count() <= 20, "call {n}: {}", view.items().count());
+    }
+}

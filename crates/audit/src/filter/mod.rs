@@ -17,6 +17,7 @@ mod lex;
 mod matching;
 mod names;
 mod parse;
+mod mixed;
 pub mod pattern;
 mod prefilter;
 mod print;

@@ -1,11 +1,13 @@
 //! What a value of text has to look like: literal characters, `*` for any run, `?` for any one character.
 //!
-//! Used by every field that holds text. Matching takes time in the order of text × pattern at worst and
-//! never backtracks further than one `*`.
+//! Used by every field that holds text. Matching takes time in the order of text × pattern ÷ 64 at worst and
+//! never backtracks further than one `*`: stretches with `?` are looked for with `mixed.rs`.
 
 use std::borrow::Cow;
 
 use memchr::memmem;
+
+use super::mixed::Mixed;
 
 /// One element of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +53,8 @@ pub struct Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    /// `None` is any one character.
-    Mixed(Vec<Option<char>>),
+    /// With `?` in it.
+    Mixed(Mixed),
 }
 
 impl Pattern {
@@ -176,7 +178,7 @@ impl Segment {
             .collect();
         match characters.iter().copied().collect::<Option<String>>() {
             Some(text) => Self::Literal(text),
-            None => Self::Mixed(characters),
+            None => Self::Mixed(Mixed::new(characters)),
         }
     }
 
@@ -185,7 +187,7 @@ impl Segment {
             Self::Literal(literal) => text.starts_with(literal.as_str()).then_some(literal.len()),
             Self::Mixed(wanted) => {
                 let mut characters = text.char_indices();
-                for want in wanted {
+                for want in wanted.characters() {
                     let (_, character) = characters.next()?;
                     if want.is_some_and(|want| want != character) {
                         return None;
@@ -199,7 +201,7 @@ impl Segment {
     fn end_of_first(&self, text: &str) -> Option<usize> {
         match self {
             Self::Literal(literal) => memmem::find(text.as_bytes(), literal.as_bytes()).map(|at| at + literal.len()),
-            Self::Mixed(_) => text.char_indices().find_map(|(at, _)| Some(at + self.length_at_start(&text[at..])?)),
+            Self::Mixed(wanted) => wanted.end_of_first(text),
         }
     }
 
@@ -208,7 +210,7 @@ impl Segment {
             Self::Literal(literal) => text.ends_with(literal.as_str()),
             Self::Mixed(wanted) => {
                 let mut characters = text.chars().rev();
-                wanted.iter().rev().all(|want| characters.next().is_some_and(|character| want.is_none_or(|want| want == character)))
+                wanted.characters().iter().rev().all(|want| characters.next().is_some_and(|character| want.is_none_or(|want| want == character)))
             }
         }
     }
@@ -276,6 +278,30 @@ mod tests {
             within.push(Piece::AnyRun);
             prop_assert_eq!(Pattern::new(pattern, Case::Exact, Extent::Within).matches(&text), naive(&within, &characters));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn long_stretches_match_as_defined(before in "[abü]{0,5}", pattern in "[ab?ü]{1,150}", other in any::<bool>(), after in "[abü]{0,5}") {
+            let middle: String = pattern.chars().map(|character| if character == '?' { 'b' } else { character }).collect();
+            let middle = if other { middle.replacen('a', "b", 1) } else { middle };
+            let text = format!("{before}{middle}{after}");
+            let wanted = pieces(&pattern);
+            let characters: Vec<char> = text.chars().collect();
+            let fits = |window: &[char]| naive(&wanted, window);
+            let expected = characters.windows(wanted.len()).any(fits);
+            prop_assert_eq!(Pattern::new(wanted.clone(), Case::Exact, Extent::Within).matches(&text), expected);
+        }
+    }
+
+    #[test]
+    fn a_hostile_stretch_does_not_take_text_times_pattern() {
+        let pattern = format!("?{}b", "a".repeat(16_000));
+        let text = "a".repeat(1 << 20);
+        let begun = std::time::Instant::now();
+        assert!(!Pattern::new(pieces(&pattern), Case::Exact, Extent::Within).matches(&text));
+        // Eight seconds if compared at each place.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -13,12 +13,14 @@ use decklog_audit::journal::{
 };
 
 use super::retention::{Candidate, Pressure, Why, plan};
-use super::writer::Writer;
+use super::segment_writer::{Positions, SegmentWriter};
+use super::writer::{Closing, Writer};
 use super::{Environment, Health, LocalJournal, StartFrom};
 use crate::clock::{Clock, ManualClock};
 use crate::config::JournalConfig;
 use crate::files::Files;
-use crate::files::memory::{Fault, MemoryFiles};
+use crate::files::memory::{Fault, MemoryFiles, Random};
+use crate::format::encode::{Content, EncodedBlock};
 use crate::metrics::JournalMetrics;
 use crate::view::{BlockRead, JournalView};
 
@@ -257,7 +259,7 @@ fn retention_takes_whole_segments_that_readers_passed() {
     let Next::Block(mark) = reader.next().unwrap() else { panic!() };
     let text = String::from_utf8(mark.bytes.to_vec()).unwrap();
     assert!(text.contains(r#""mark":"retention","why":"age","from_seq":1"#), "{text}");
-    assert_eq!(journal.stats().oldest_seq, 5);
+    assert_eq!(journal.stats().oldest_seq, 6);
 }
 
 #[test]
@@ -354,4 +356,92 @@ fn numbers_a_reader_has_seen_are_not_given_again() {
     assert_eq!(journal.damage().len(), 1);
     assert_eq!(append(&journal, &mut writer, batch(&[1])).unwrap(), stored(4, 1));
     assert_eq!(read(&mut journal.reader("r", StartFrom::Earliest).unwrap()), [Ok(1)]);
+}
+
+#[test]
+fn whoever_waits_for_another_append_is_answered_when_the_thread_ends() {
+    let stage = Stage::new();
+    let (journal, writer) = stage.open();
+    let mut first = journal.append(batch(&[1]));
+    let mut parked = journal.append(batch(&[1]));
+    drop(Closing(Arc::clone(&journal.shared)));
+    assert!(matches!(poll(&mut first), Some(Err(AppendError::Closed))));
+    assert!(matches!(poll(&mut parked), Some(Err(AppendError::Closed))));
+    drop(writer);
+}
+
+#[test]
+fn a_body_of_too_many_events_is_refused_whole() {
+    let mut stage = Stage::new();
+    stage.config = JournalConfig { body_in_memory: 0, max_body_events: 4, ..stage.config };
+    let (journal, mut writer) = stage.open();
+    let mut body = journal.stage().unwrap();
+    body.push(batch(&[1, 2])).unwrap();
+    body.push(batch(&[1, 2])).unwrap();
+    body.push(batch(&[3, 4])).unwrap();
+    assert!(matches!(body.push(batch(&[5])), Err(AppendError::Unwritable { .. })));
+    let mut committed = body.commit();
+    assert!(matches!(poll(&mut committed), Some(Err(AppendError::Unwritable { .. }))));
+    assert_eq!(append(&journal, &mut writer, batch(&[1])).unwrap(), stored(1, 1));
+    assert!(stage.files.list(Path::new("/data/journal")).unwrap().iter().all(|entry| !entry.name.ends_with(".part")));
+}
+
+#[test]
+fn a_view_notices_another_segment_of_the_same_name() {
+    let files = MemoryFiles::new();
+    let dir = Path::new("/data/journal");
+    files.create_dir(dir).unwrap();
+    let write = |numbers: &[u8], seconds: i64| {
+        let batch = batch(numbers);
+        let content =
+            Content { origin: &batch.origin, ingested_at: batch.ingested_at, position: None, heads: batch.heads(), bytes: batch.bytes(), is_checkpoint: false };
+        let mut block = EncodedBlock::new(&content).unwrap();
+        let mut segments = SegmentWriter::new(Arc::new(files.clone()), dir.to_owned(), [3; 16], 4096, 1);
+        segments.write(&mut [&mut block], &Positions::new(), Timestamp::new(seconds, 0).unwrap()).unwrap();
+    };
+    let seen = |view: &JournalView| -> Vec<u8> {
+        view.blocks()
+            .flat_map(|block| match view.read(block).unwrap() {
+                BlockRead::Records(block) => block.records().map(|record| record.bytes[0]).collect(),
+                BlockRead::Gap(_) => vec![0],
+            })
+            .collect()
+    };
+    write(&[1], 1);
+    let mut view = JournalView::open_with(Path::new(DATA), Arc::new(files.clone())).unwrap();
+    assert_eq!(seen(&view), [1]);
+    // Its sync failed: what comes later is written to a new file, at the same places.
+    files.remove(&dir.join("00000000000000000001.seg")).unwrap();
+    write(&[2, 3], 2);
+    view.refresh().unwrap();
+    assert_eq!(seen(&view), [2, 3]);
+    assert_eq!(view.next_seq(), 3);
+}
+
+#[test]
+fn records_go_at_their_age_however_few_come() {
+    let mut stage = Stage::new();
+    let hour = Duration::from_secs(3600);
+    stage.config = JournalConfig { segment_size: 1 << 20, max_age: Some(16 * hour), retention_interval: hour, ..stage.config };
+    let (journal, mut writer) = stage.open();
+    for number in 0..40 {
+        assert_eq!(append(&journal, &mut writer, batch(&[number])).unwrap().n_stored, 1);
+        stage.clock.advance(hour);
+        writer.step();
+    }
+    let mut kept = read(&mut journal.reader("one", StartFrom::Earliest).unwrap());
+    kept.retain(Result::is_ok);
+    assert_eq!(kept.first(), Some(&Ok(24)), "{kept:?}");
+}
+
+#[test]
+fn a_forgotten_reader_stays_forgotten_through_a_power_cut() {
+    for seed in 0..20 {
+        let stage = Stage::new();
+        let (journal, _writer) = stage.open();
+        journal.reader("gone", StartFrom::Earliest).unwrap();
+        journal.forget_reader("gone").unwrap();
+        let stage = Stage { files: stage.files.power_cut(&mut Random::new(seed)), ..stage };
+        assert_eq!(stage.open().0.stats().readers, []);
+    }
 }

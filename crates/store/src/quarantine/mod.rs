@@ -164,7 +164,12 @@ impl LocalQuarantine {
                 return;
             }
             let path = self.dir.join(segment_name(oldest));
-            if let Err(error) = self.files.remove(&path).and_then(|()| self.files.sync_dir(&self.dir, SyncPoint::Removal)) {
+            let removed = match self.files.remove(&path) {
+                // Removed before, when the sync behind it failed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            };
+            if let Err(error) = removed.and_then(|()| self.files.sync_dir(&self.dir, SyncPoint::Removal)) {
                 tracing::warn!(segment = %path.display(), %error, "a segment of the quarantine could not be removed");
                 return;
             }
