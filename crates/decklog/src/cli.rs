@@ -19,6 +19,7 @@ pub(crate) const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}
     name = "decklog",
     version,
     disable_help_subcommand = true,
+    max_term_width = 100,
     help_template = TEMPLATE,
     before_help = "Examples:
   decklog import audit.log.zst --data-dir ./decklog-data       put recorded events in
@@ -54,10 +55,20 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CommonFlags {
     /// When to colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, env = "DECKLOG_COLOR", hide_env = true, help_heading = "Common")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        env = "DECKLOG_COLOR",
+        hide_env = true,
+        hide_short_help = true,
+        help_heading = "Common"
+    )]
     pub(crate) color: ColorChoice,
     /// When to show progress of long work
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Common")]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_short_help = true, help_heading = "Common")]
     pub(crate) progress: ProgressChoice,
     /// No notes and totals on stderr, only errors
     #[arg(short, long, global = true, help_heading = "Common")]
@@ -100,7 +111,7 @@ pub(crate) struct ScopeFlags {
     #[arg(short, long, value_name = "NS", help_heading = "Which events")]
     pub(crate) namespace: Option<String>,
     /// Events of all namespaces and of none: the default
-    #[arg(short = 'A', long, conflicts_with = "namespace", help_heading = "Which events")]
+    #[arg(short = 'A', long, hide_short_help = true, conflicts_with = "namespace", help_heading = "Which events")]
     pub(crate) all_namespaces: bool,
     /// Only events of this cluster
     #[arg(long, value_name = "NAME", help_heading = "Which events")]
@@ -139,11 +150,29 @@ impl OutputFormat {
     }
 }
 
+/// `-o` of commands that answer with one thing.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct SummaryFlags {
+    /// table is for people, json for programs
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t, hide_possible_values = true, help_heading = "Output")]
+    pub(crate) output: OutputFormat,
+}
+
 /// `-o`.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct OutputFlags {
-    /// The form of the answer
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t, env = "DECKLOG_OUTPUT", hide_env = true, help_heading = "Output")]
+    /// The form of the answer: table, wide, json or csv
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        env = "DECKLOG_OUTPUT",
+        hide_env = true,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
     pub(crate) output: OutputFormat,
     /// No head row
     #[arg(long, help_heading = "Output")]

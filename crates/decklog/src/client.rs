@@ -3,7 +3,7 @@
 mod problem;
 mod sse;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,7 +101,8 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<Response<Incoming>, String> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header::USER_AGENT, concat!("decklog/", env!("CARGO_PKG_VERSION")));
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header::USER_AGENT, concat!("decklog/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
             request = request.header(name, *value);
         }
@@ -130,15 +131,19 @@ pub(crate) async fn answers(url: &str) -> bool {
 }
 
 /// Posts of an import. A busy server's `Retry-After` is waited out here; how often to come again is the import's.
-pub(crate) fn poster(client: &Client) -> Poster {
-    let client = client.clone();
+/// Why the server took nothing more is kept in `refusal`, since what a delivery says is only a text.
+pub(crate) fn poster(client: &Client, refusal: &Refusal) -> Poster {
+    let (client, refusal) = (client.clone(), Arc::clone(refusal));
     Arc::new(move |post: Post| {
-        let client = client.clone();
-        Box::pin(async move { deliver(&client, post).await })
+        let (client, refusal) = (client.clone(), Arc::clone(&refusal));
+        Box::pin(async move { deliver(&client, post, &refusal).await })
     })
 }
 
-async fn deliver(client: &Client, post: Post) -> Result<Delivered, DeliverError> {
+/// The last answer that ended an import.
+pub(crate) type Refusal = Arc<Mutex<Option<Failure>>>;
+
+async fn deliver(client: &Client, post: Post, refusal: &Refusal) -> Result<Delivered, DeliverError> {
     let headers = [(header::CONTENT_TYPE, "application/json")];
     let answer = client.send(Method::POST, "/ingest/webhook/import", &headers, post.body.into()).await;
     // A server that is being restarted is as busy as any.
@@ -148,15 +153,22 @@ async fn deliver(client: &Client, post: Post) -> Result<Delivered, DeliverError>
     let body = client.whole(answer).await.map_err(|failure| DeliverError::Busy(failure.message))?;
     match status {
         StatusCode::OK => {
-            let counts: Counts = serde_json::from_slice(&body).map_err(|error| DeliverError::Failed(format!("{} did not answer as decklog does: {error}", client.base)))?;
+            let counts: Counts =
+                serde_json::from_slice(&body).map_err(|error| DeliverError::Failed(format!("{} did not answer as decklog does: {error}", client.base)))?;
             Ok(Delivered { stored: counts.stored, duplicates: counts.duplicates, quarantined: counts.quarantined })
         }
-        StatusCode::BAD_REQUEST if post.only_bad => Ok(Delivered { quarantined: 1, ..Delivered::default() }),
+        // Nothing in the body is an event; the server has put it into its quarantine, whole.
+        StatusCode::BAD_REQUEST => Ok(Delivered { quarantined: 1, ..Delivered::default() }),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
             tokio::time::sleep(pause).await;
             Err(DeliverError::Busy(failure_of(status, &body, &client.base).message))
         }
-        _ => Err(DeliverError::Failed(failure_of(status, &body, &client.base).message)),
+        _ => {
+            let failure = failure_of(status, &body, &client.base);
+            let message = failure.message.clone();
+            *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            Err(DeliverError::Failed(message))
+        }
     }
 }
 
@@ -196,7 +208,9 @@ fn base_of(url: &str) -> Result<String, Failure> {
 fn token(flags: &TargetFlags, context: &Context) -> Result<Option<Arc<str>>, Failure> {
     let file = flags.token_file.clone().or_else(|| context.variable("DECKLOG_TOKEN_FILE").map(Into::into));
     let text = match file {
-        Some(file) => std::fs::read_to_string(&file).map_err(|error| Failure::usage("token", format!("cannot read the token file `{}`: {error}", file.display())))?,
+        Some(file) => {
+            std::fs::read_to_string(&file).map_err(|error| Failure::usage("token", format!("cannot read the token file `{}`: {error}", file.display())))?
+        }
         None => match context.variable("DECKLOG_TOKEN") {
             Some(token) => token.to_owned(),
             None => return Ok(None),

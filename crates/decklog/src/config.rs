@@ -129,11 +129,7 @@ impl Config {
         Self {
             data_dir: PathBuf::new(),
             cluster: String::new(),
-            server: ServerConfig {
-                listen: SocketAddr::from(([127, 0, 0, 1], 7080)),
-                tokens_file: None,
-                stop_timeout: Duration::from_secs(20),
-            },
+            server: ServerConfig { listen: SocketAddr::from(([127, 0, 0, 1], 7080)), tokens_file: None, stop_timeout: Duration::from_secs(20) },
             sources: Vec::new(),
             journal: JournalConfig { segment_size: ByteSize(64 << 20), max_event_size: ByteSize(64 << 20) },
             retention: RetentionConfig { max_age: None, max_size: None },

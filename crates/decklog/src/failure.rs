@@ -34,17 +34,8 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// All of them, for the help topic and its test.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Done,
-        Self::No,
-        Self::Usage,
-        Self::Failed,
-        Self::Denied,
-        Self::Partly,
-        Self::TimeLimit,
-        Self::Interrupted,
-        Self::PipeClosed,
-    ];
+    pub(crate) const ALL: [Self; 9] =
+        [Self::Done, Self::No, Self::Usage, Self::Failed, Self::Denied, Self::Partly, Self::TimeLimit, Self::Interrupted, Self::PipeClosed];
 
     /// The number the shell sees.
     pub(crate) fn code(self) -> u8 {
@@ -108,7 +99,7 @@ pub(crate) struct Failure {
     /// What is wrong: lower case, the thing in backquotes, no full stop.
     pub(crate) message: String,
     /// Where.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<Box<Place>>,
     /// The next command, or the mended text.
     pub(crate) help: Option<String>,
     /// Facts.
@@ -145,7 +136,7 @@ impl Failure {
 
     /// With where it is.
     pub(crate) fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 }

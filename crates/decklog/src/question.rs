@@ -78,7 +78,8 @@ pub(crate) fn with_stages(filter: &str, stages: &Stages) -> String {
 /// Everything that is wrong with them.
 pub(crate) fn range(flags: &RangeFlags, now: Timestamp) -> Result<TimeRange, Failures> {
     parse_range(flags.since.as_deref(), flags.until.as_deref(), now).map_err(|errors| {
-        let failures = errors.into_iter().map(|error| Failure::usage("bad-time", format!("--{}: {}", error.bound.as_str(), error.error.message)).help(error.error.help));
+        let failures =
+            errors.into_iter().map(|error| Failure::usage("bad-time", format!("--{}: {}", error.bound.as_str(), error.error.message)).help(error.error.help));
         Failures::check(failures.collect()).err().unwrap_or_else(|| Failure::usage("bad-time", "the range is wrong").into())
     })
 }

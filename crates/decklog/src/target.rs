@@ -1,5 +1,6 @@
 //! Where the events are that a reading command asks for: a server or a data directory, and how it is asked.
 
+mod files;
 mod local;
 mod remote;
 
@@ -21,12 +22,14 @@ pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7080";
 const DEFAULT_DATA_DIR: &str = "./decklog-data";
 
 /// What to ask.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Target {
     /// The files, without a lock: also while a server writes them.
     DataDir(PathBuf),
     /// A server.
     Server(Client),
+    /// Log files, read into memory.
+    Files(files::Loaded),
 }
 
 /// What is asked for.
@@ -82,10 +85,16 @@ impl Target {
         Err(Failure::failed("no-target", message).help("decklog serve, or name one with --server or --data-dir").into())
     }
 
+    /// Log files as they are.
+    pub(crate) fn of_files(paths: &[PathBuf], context: &Context) -> Result<Self, Failures> {
+        files::Loaded::read(paths, context).map(Self::Files)
+    }
+
     /// Hands every event of the answer to `found`, in order.
     pub(crate) fn search(&self, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
         match self {
             Self::DataDir(path) => local::search(path, question, found),
+            Self::Files(loaded) => loaded.search(question, found),
             Self::Server(client) => remote::search(client, question, found),
         }
     }
@@ -94,6 +103,7 @@ impl Target {
     pub(crate) fn count(&self, question: &Question) -> Result<Tally, Failures> {
         match self {
             Self::DataDir(path) => local::search(path, &Question { limit: Some(0), ..question.clone() }, &mut |_, _| Ok(())),
+            Self::Files(loaded) => loaded.search(&Question { limit: Some(0), ..question.clone() }, &mut |_, _| Ok(())),
             Self::Server(client) => remote::count(client, question),
         }
     }
@@ -102,6 +112,7 @@ impl Target {
     pub(crate) fn tail(&self, question: &Question, last: usize, context: &Context, found: &mut Found<'_>) -> Result<(), Failures> {
         match self {
             Self::DataDir(path) => local::tail(path, question, last, found),
+            Self::Files(_) => Err(Failure::usage("files", "files do not grow here").help("decklog serve --tail FILE").into()),
             Self::Server(client) => remote::tail(client, question, last, context, found),
         }
     }

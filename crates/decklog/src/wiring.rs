@@ -16,8 +16,5 @@ use crate::failure::Failure;
 
 /// The runtime of commands that speak to the network or capture events.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed("runtime", format!("cannot start threads: {error}")))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::failed("runtime", format!("cannot start threads: {error}")))
 }

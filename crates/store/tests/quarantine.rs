@@ -51,7 +51,10 @@ fn items_are_listed_and_exported_while_it_is_open_and_later() {
 
 #[test]
 fn the_oldest_go_out_and_are_counted() {
-    for config in [QuarantineConfig { max_items: 20, segment_size: 1000, ..QuarantineConfig::default() }, QuarantineConfig { max_size: 10_000, segment_size: 1000, ..QuarantineConfig::default() }] {
+    for config in [
+        QuarantineConfig { max_items: 20, segment_size: 1000, ..QuarantineConfig::default() },
+        QuarantineConfig { max_size: 10_000, segment_size: 1000, ..QuarantineConfig::default() },
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let quarantine = LocalQuarantine::open(dir.path(), config.clone()).unwrap();
         for number in 0..200 {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use decklog_audit::Timestamp;
 use decklog_audit::event::{
-    AuthenticationMetadata, Event, ListMeta, ObjectReference, Status, StatusCause, StatusDetails, UserInfo, text_from_bytes, write_event_list, write_legacy_line_at, write_log_line,
+    AuthenticationMetadata, Event, ListMeta, ObjectReference, Status, StatusCause, StatusDetails, UserInfo, text_from_bytes, write_event_list,
+    write_legacy_line_at, write_log_line,
 };
 use decklog_audit::json::RawJson;
 use serde_json::Value;
@@ -121,7 +122,9 @@ fn build<'a>(described: &'a Value, bodies: &'a Bodies) -> Built<'a> {
         verb: text(&described["verb"]),
         user: user(&described["user"]),
         impersonated_user: present(&described["impersonatedUser"], user),
-        authentication_metadata: present(&described["authenticationMetadata"], |metadata| AuthenticationMetadata { impersonation_constraint: text(&metadata["impersonationConstraint"]) }),
+        authentication_metadata: present(&described["authenticationMetadata"], |metadata| AuthenticationMetadata {
+            impersonation_constraint: text(&metadata["impersonationConstraint"]),
+        }),
         source_ips: texts(&described["sourceIPs"]),
         user_agent: text(&described["userAgent"]),
         object_ref: present(&described["objectRef"], object_reference),
@@ -130,7 +133,9 @@ fn build<'a>(described: &'a Value, bodies: &'a Bodies) -> Built<'a> {
         response_object,
         request_received_timestamp: time(&described["requestReceivedTimestamp"]),
         stage_timestamp: time(&described["stageTimestamp"]),
-        annotations: described["annotations"].as_object().map(|entries| entries.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), text(value).unwrap_or_default())).collect()),
+        annotations: described["annotations"]
+            .as_object()
+            .map(|entries| entries.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), text(value).unwrap_or_default())).collect()),
         unknown: Vec::new(),
         unreadable_times: Vec::new(),
     };

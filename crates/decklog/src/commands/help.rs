@@ -163,6 +163,32 @@ mod tests {
         }
     }
 
+    /// docs/cli.md shows the help as the program prints it.
+    #[test]
+    fn command_page_is_up_to_date() {
+        let mut page = include_str!("help/page_before.md").to_owned();
+        for exit in Exit::ALL {
+            let _ = writeln!(page, "| {} | {} |", exit.code(), exit.meaning());
+        }
+        page.push_str(include_str!("help/page_after.md"));
+        // Whatever the terminal of who runs the tests.
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            add_help(command, "decklog", &mut page);
+        }
+        crate::bless::check("docs/cli.md", &page);
+    }
+
+    fn add_help(command: &mut clap::Command, parent: &str, page: &mut String) {
+        let name = format!("{parent} {}", command.get_name());
+        let help: String = command.render_long_help().to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        let _ = write!(page, "\n### {name}\n\n```text\n{help}```\n");
+        for subcommand in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            add_help(subcommand, &name, page);
+        }
+    }
+
     #[test]
     fn an_unknown_topic_names_the_nearest() {
         let failure = text(&["fliter".to_owned()]).unwrap_err();

@@ -1,16 +1,16 @@
 //! `decklog import`: audit logs into a data directory, or into a running server.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use decklog_capture::import::{Ending, InputError, LocalDelivery, Progress, RemoteDelivery, Summary, find_inputs, import};
 
-use crate::cli::{OutputFlags, OutputFormat, TEMPLATE, TargetFlags};
-use crate::client::{Client, poster};
+use crate::cli::{OutputFormat, SummaryFlags, TEMPLATE, TargetFlags};
+use crate::client::{Client, Refusal, poster};
 use crate::commands::Context;
 use crate::config::{Config, SettingFlags, load_layers};
 use crate::failure::{Exit, Failure, Failures, Outcome};
-use crate::output::{Answer, escape, with_thousands};
+use crate::output::{Answer, escape, plural, with_thousands};
 use crate::progress::Bar;
 use crate::wiring::Store;
 
@@ -47,7 +47,7 @@ pub(crate) struct ImportFlags {
     max_event_size: Option<String>,
     /// How the summary is written.
     #[command(flatten)]
-    pub(crate) output: OutputFlags,
+    pub(crate) output: SummaryFlags,
 }
 
 /// Imports.
@@ -63,10 +63,13 @@ pub(crate) fn run(flags: &ImportFlags, context: &Context) -> Outcome {
     }
     let runtime = crate::wiring::runtime()?;
     let max_event_bytes = usize::try_from(config.journal.max_event_size.0).unwrap_or(usize::MAX);
+    let refusal = Refusal::default();
     let bar = Bar::new(context);
     let progress = |progress: Progress| bar.show(progress.n_read, progress.n_total, progress.n_events);
     let mut summary = match &client {
-        Some(client) => runtime.block_on(import(inputs, max_event_bytes, Arc::new(RemoteDelivery::new(poster(client))), progress)),
+        // Nothing to read: a data directory is not made for it.
+        _ if inputs.is_empty() => Summary::default(),
+        Some(client) => runtime.block_on(import(inputs, max_event_bytes, Arc::new(RemoteDelivery::new(poster(client, &refusal))), progress)),
         None => {
             let store = Store::open(&config)?;
             let delivery = LocalDelivery::new(store.recorder.clone(), Arc::from(config.cluster.as_str()));
@@ -77,7 +80,8 @@ pub(crate) fn run(flags: &ImportFlags, context: &Context) -> Outcome {
     };
     bar.finish();
     summary.path_errors = path_errors.iter().map(InputError::to_string).collect();
-    tell(&summary, flags, context)
+    let refusal = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+    tell(&summary, refusal, flags, context)
 }
 
 fn settings(flags: &ImportFlags, context: &Context) -> Result<Config, Failures> {
@@ -96,7 +100,7 @@ fn settings(flags: &ImportFlags, context: &Context) -> Result<Config, Failures> 
     Ok(loaded.config)
 }
 
-fn tell(summary: &Summary, flags: &ImportFlags, context: &Context) -> Outcome {
+fn tell(summary: &Summary, refusal: Option<Failure>, flags: &ImportFlags, context: &Context) -> Outcome {
     let total = summary.total();
     let mut problems: Vec<String> = summary.path_errors.clone();
     problems.extend(summary.files.iter().filter_map(|file| Some(format!("{}: {}", file.name, file.error.as_ref()?))));
@@ -110,7 +114,7 @@ fn tell(summary: &Summary, flags: &ImportFlags, context: &Context) -> Outcome {
         answer.line(line.to_string().as_bytes())?;
         answer.flush()?;
     }
-    let imported = format!("{} events imported", with_thousands(total.stored));
+    let imported = format!("{} imported", plural(total.stored, "event"));
     let duplicates = if total.duplicates > 0 { format!(", {} there already", with_thousands(total.duplicates)) } else { String::new() };
     let quarantined = if total.quarantined > 0 { format!(", {} quarantined", with_thousands(total.quarantined)) } else { String::new() };
     let counts = format!("{imported}{duplicates}{quarantined}");
@@ -125,18 +129,20 @@ fn tell(summary: &Summary, flags: &ImportFlags, context: &Context) -> Outcome {
     match summary.ending() {
         Ending::Complete => {
             let rate = total.stored as f64 / summary.elapsed.as_secs_f64().max(0.001);
-            let files = if n_read == 1 { "1 file".to_owned() } else { format!("{n_read} files") };
+            let files = plural(n_read as u64, "file");
             context.note(&format!("{counts} from {files} in {:.1} s ({} events/s)", summary.elapsed.as_secs_f64(), with_thousands(rate as u64)));
             Ok(Exit::Done)
         }
         Ending::Partial if problems.is_empty() => Err(with_problems(Failure::new(Exit::Partly, "partial", counts)).into()),
         Ending::Partial => {
-            let message = format!("{} of {n_files} files could not be read whole; {counts}", problems.len());
+            let message = format!("{} of {} could not be read whole; {counts}", problems.len(), plural(n_files as u64, "file"));
             Err(with_problems(Failure::new(Exit::Partly, "partial", message)).into())
         }
         Ending::Failed => {
             let reason = summary.failure.clone().unwrap_or_else(|| "nothing could be read".to_owned());
-            Err(with_problems(Failure::failed("import", format!("{reason}; {counts}"))).into())
+            let failure = refusal.unwrap_or_else(|| Failure::failed("import", reason));
+            let message = format!("{}; {counts}", failure.message);
+            Err(with_problems(Failure { message, ..failure }).into())
         }
     }
 }

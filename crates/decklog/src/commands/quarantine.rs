@@ -13,7 +13,7 @@ use crate::cli::{OutputFlags, OutputFormat, TEMPLATE, TargetFlags};
 use crate::client::{Client, encoded};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure, Failures, Outcome};
-use crate::output::{Answer, Cell, Head, Table, terminal_width, with_thousands, write_csv_row};
+use crate::output::{Answer, Cell, Head, Table, plural, terminal_width, with_thousands, write_csv_row};
 use crate::target::{Target, unreadable};
 
 /// Shows what was refused and why
@@ -125,6 +125,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
     let (items, n_matched) = match &target {
         Target::DataDir(path) => listed(path, flags)?,
         Target::Server(client) => asked(client, flags)?,
+        Target::Files(_) => (Vec::new(), 0),
     };
     let mut answer = Answer::new();
     match flags.output.output {
@@ -145,7 +146,14 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
         format => {
             let width = std::io::stdout().is_terminal().then(terminal_width).flatten();
             let fixed = |name: &str| Head { cut_rank: 0, ..Head::text(name) };
-            let mut heads = vec![Head::number("ID"), fixed("TIME (UTC)"), fixed("SOURCE"), Head { cut_rank: 2, ..Head::text("PLACE") }, fixed("REASON"), Head::number("BYTES")];
+            let mut heads = vec![
+                Head::number("ID"),
+                fixed("TIME (UTC)"),
+                fixed("SOURCE"),
+                Head { cut_rank: 2, ..Head::text("PLACE") },
+                fixed("REASON"),
+                Head::number("BYTES"),
+            ];
             if format == OutputFormat::Wide {
                 heads.extend([fixed("CLUSTER"), Head::text("SENDER")]);
             }
@@ -170,7 +178,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
     context.note(&match n_matched {
         0 => "nothing is in quarantine".to_owned(),
         n_matched if n_matched > shown => format!("the newest {} of {} items; --limit 0 shows all", with_thousands(shown), with_thousands(n_matched)),
-        n_matched => format!("{} items; decklog quarantine export --id ID writes the bytes of one", with_thousands(n_matched)),
+        n_matched => format!("{}; decklog quarantine export --id ID writes the bytes of one", plural(n_matched, "item")),
     });
     Ok(Exit::Done)
 }
@@ -223,6 +231,7 @@ fn export(flags: &ExportFlags, context: &Context) -> Outcome {
     match &target {
         Target::DataDir(path) => each_of_files(path, flags.source.as_deref(), flags.id, &mut write)?,
         Target::Server(client) => crate::wiring::runtime()?.block_on(each_of_server(client, flags.source.as_deref(), &mut write))?,
+        Target::Files(_) => {}
     }
     answer.flush()?;
     match flags.id {

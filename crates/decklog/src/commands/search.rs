@@ -1,12 +1,14 @@
 //! `decklog search`: events that match.
 
+use std::path::PathBuf;
+
 use decklog_audit::Filter;
 use decklog_audit::search::{Order, TimeRange};
 
 use crate::cli::{OutputFlags, OutputFormat, RangeFlags, ScopeFlags, TEMPLATE, TargetFlags};
 use crate::commands::Context;
 use crate::failure::{Exit, Failures, Outcome};
-use crate::output::{Answer, Column, EventForm, EventWriter, Zone, escape, with_thousands};
+use crate::output::{Answer, Column, EventForm, EventWriter, Zone, escape, plural, with_thousands};
 use crate::question::{Stages, filter_text, range, with_stages};
 use crate::target::{Question, Tally, Target};
 
@@ -22,7 +24,8 @@ const MAX_COUNTED: u64 = 2_000_000;
   decklog search outcome:denied --since 1h                     refusals of the last hour
   decklog search user:bob -n shop -o wide                      with address, tool and binding
   decklog search object:deploy/web --limit 0 -o json > web.log every stage, byte for byte
-  decklog search -e 'verb:create resource:clusterrolebindings' exit code 1 if there is none",
+  decklog search -e 'verb:create resource:clusterrolebindings' exit code 1 if there is none
+  decklog search user:bob -- audit.log.gz                      straight from a file",
     after_help = "Exit codes: 0 done, 1 nothing matched (with -e), 2 wrong filter or time, 3 could not be read, 4 not allowed
 (decklog help exit-codes; decklog help filter, fields, time)"
 )]
@@ -30,6 +33,9 @@ pub(crate) struct SearchFlags {
     /// Which events; several words are joined (decklog help filter)
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
+    /// Behind `--`: log files to search as they are, without importing them; - is standard input
+    #[arg(last = true, value_name = "FILE", conflicts_with_all = ["server", "data_dir"])]
+    files: Vec<PathBuf>,
     /// Where they are.
     #[command(flatten)]
     target: TargetFlags,
@@ -39,7 +45,7 @@ pub(crate) struct SearchFlags {
     /// When.
     #[command(flatten)]
     range: RangeFlags,
-    /// final (one event a request), all, or a list [default: final in tables, else all]
+    /// final, all or a list [default: final in tables, else all]
     #[arg(long, value_name = "STAGES", help_heading = "Which events")]
     stages: Option<String>,
     /// The newest N; 0 is all
@@ -49,7 +55,7 @@ pub(crate) struct SearchFlags {
     #[command(flatten)]
     pub(crate) output: OutputFlags,
     /// Oldest or newest first [default: desc in tables, else asc]
-    #[arg(long, value_enum, value_name = "ORDER", help_heading = "Output")]
+    #[arg(long, value_enum, value_name = "asc|desc", hide_possible_values = true, help_heading = "Output")]
     order: Option<OrderChoice>,
     /// The columns of tables and CSV, with commas between
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", hide_possible_values = true, help_heading = "Output")]
@@ -85,14 +91,8 @@ pub(crate) fn run(flags: &SearchFlags, context: &Context) -> Outcome {
         None if format.is_machine() => Order::Ascending,
         None => Order::Descending,
     };
-    let question = Question {
-        filter: with_stages(&filter, &stages),
-        range: times,
-        limit: (flags.limit > 0).then_some(flags.limit),
-        order,
-        now: context.now,
-    };
-    let target = Target::choose(&flags.target, context)?;
+    let question = Question { filter: with_stages(&filter, &stages), range: times, limit: (flags.limit > 0).then_some(flags.limit), order, now: context.now };
+    let target = if flags.files.is_empty() { Target::choose(&flags.target, context)? } else { Target::of_files(&flags.files, context)? };
     let tally = if flags.count { count(&target, &question, flags)? } else { show(&target, &question, flags, context)? };
     for gap in &tally.gaps {
         context.note(&format!("warning: not everything could be read: {}", escape(gap)));
@@ -172,11 +172,6 @@ impl Searched<'_> {
             extent(all.extent, &zone)
         ))
     }
-}
-
-fn plural(number: u64, thing: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {thing}{s}", with_thousands(number))
 }
 
 /// `, 09:52:31 to 09:53:46`; with the days where they are more than one.

@@ -130,6 +130,7 @@ fn sources(flags: &TargetFlags, context: &Context) -> Result<Vec<Source>, Failur
     match Target::choose(flags, context)? {
         Target::DataDir(path) => stored(&path),
         Target::Server(client) => Ok(crate::wiring::runtime()?.block_on(client.json::<List>("/api/v1/sources"))?.items),
+        Target::Files(_) => Ok(Vec::new()),
     }
 }
 
@@ -171,7 +172,16 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
             return vec![source.name.clone(), source.cluster.clone(), number(source.stored), source.first_event.clone().unwrap_or_default(), last];
         }
         let state = source.reason.as_ref().map_or(source.state.clone(), |reason| format!("{}: {reason}", source.state));
-        vec![source.name.clone(), source.kind.clone(), source.cluster.clone(), state, number(source.received), number(source.rejected), last, source.place.clone().unwrap_or_default()]
+        vec![
+            source.name.clone(),
+            source.kind.clone(),
+            source.cluster.clone(),
+            state,
+            number(source.received),
+            number(source.rejected),
+            last,
+            source.place.clone().unwrap_or_default(),
+        ]
     };
     let names: &[&str] = if of_files {
         &["NAME", "CLUSTER", "EVENTS", "FIRST EVENT", "LAST EVENT"]

@@ -30,7 +30,7 @@ pub(crate) struct TailFlags {
     /// Whose.
     #[command(flatten)]
     scope: ScopeFlags,
-    /// final (one event a request), all, or a list [default: final in tables, else all]
+    /// final, all or a list [default: final in tables, else all]
     #[arg(long, value_name = "STAGES", help_heading = "Which events")]
     stages: Option<String>,
     /// Begin with the newest N that are there

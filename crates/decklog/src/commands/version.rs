@@ -1,6 +1,6 @@
 //! `decklog version`: of this program, and of the server it is asked about.
 
-use crate::cli::{OutputFlags, OutputFormat, TEMPLATE};
+use crate::cli::{OutputFormat, SummaryFlags, TEMPLATE};
 use crate::commands::Context;
 use crate::failure::{Exit, Outcome};
 use crate::output::Answer;
@@ -17,7 +17,7 @@ use crate::output::Answer;
 pub(crate) struct VersionFlags {
     /// How to write it.
     #[command(flatten)]
-    pub(crate) output: OutputFlags,
+    pub(crate) output: SummaryFlags,
 }
 
 /// Prints it.

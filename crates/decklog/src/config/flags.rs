@@ -52,11 +52,5 @@ fn argument(setting: &Setting) -> Arg {
         Some(("log", _)) => "Log",
         _ => "Server",
     };
-    Arg::new(setting.flag)
-        .long(setting.flag)
-        .value_name(setting.value_name)
-        .action(ArgAction::Set)
-        .help(short)
-        .long_help(long)
-        .help_heading(group)
+    Arg::new(setting.flag).long(setting.flag).value_name(setting.value_name).action(ArgAction::Set).help(short).long_help(long).help_heading(group)
 }

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Config;
 use super::environment::{unknown_variables, variable_of};
 use super::file::ConfigFile;
 use super::flags::SettingFlags;
 use super::settings::{Fault, SETTINGS, Setting};
 use super::sources::{SourceConfig, SourceKind, is_source_name};
 use super::yaml::{Node, Spot, Value, parse, place_in};
-use super::Config;
 use crate::failure::{Failure, Failures, Place};
 
 /// Where a value came from.
@@ -115,7 +115,7 @@ impl State {
                 Ok(node) => node,
                 Err(mut failure) => {
                     failure.message = format!("{name}: {}", failure.message);
-                    failure.place = failure.place.map(|place| Place { file: None, text: Some(value.to_owned()), ..place });
+                    failure.place = failure.place.map(|place| Box::new(Place { file: None, text: Some(value.to_owned()), ..*place }));
                     self.failures.push(failure);
                     return;
                 }
@@ -131,7 +131,7 @@ impl State {
         if let Err(faults) = (setting.apply)(&mut self.config, node) {
             for fault in faults {
                 let mut failure = Failure::usage("config", format!("{name}: {}", fault.message));
-                failure.place = place(&fault);
+                failure.place = place(&fault).map(Box::new);
                 failure.help = fault.help;
                 self.failures.push(failure);
             }

@@ -122,8 +122,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         flag: "sources",
         value_name: "JSON",
         default: "[]",
-        example: "[{name: prod, type: webhook}, {name: node, type: tail, path: /var/log/kubernetes/audit/audit.log}]",
-        doc: "What comes in: a list of {name, type, …}\nType webhook takes kube-apiserver's posts at /ingest/webhook/NAME; its token and cluster stand in the tokens file.
+        example: "[{name: prod, type: webhook, tokenFile: /etc/decklog/prod.token, cluster: prod}, {name: node, type: tail, path: /var/log/kubernetes/audit/audit.log}]",
+        doc: "What comes in: a list of {name, type, …}\nType webhook takes kube-apiserver's posts at /ingest/webhook/NAME; tokenFile holds the token it must bring, and then cluster is its cluster. With any token, programs on this machine need one too.
 Type tail follows the audit log file at path, and its rotations; it may name its cluster.",
         apply: |config, node| read_sources(node).map(|sources| config.sources = sources),
     },

@@ -22,9 +22,10 @@ pub(crate) struct SourceConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SourceKind {
     /// kube-apiserver posts to `/ingest/webhook/NAME`.
-    ///
-    /// What token it must bring and which cluster it is stands in the tokens file.
-    Webhook,
+    Webhook {
+        /// Holds the token it must bring.
+        token_file: Option<PathBuf>,
+    },
     /// An audit log file that is followed.
     Tail {
         /// The file.
@@ -32,9 +33,9 @@ pub(crate) enum SourceKind {
     },
 }
 
-const KEYS: [&str; 4] = ["name", "type", "cluster", "path"];
-/// Credentials people may try to write here.
-const SECRETS: [&str; 4] = ["token", "tokenFile", "password", "secret"];
+const KEYS: [&str; 5] = ["name", "type", "cluster", "tokenFile", "path"];
+/// Plain secrets people may try to write here.
+const PLAIN_SECRETS: [&str; 3] = ["token", "password", "secret"];
 
 /// Reads the list, noting every fault of every source.
 pub(crate) fn read_sources(node: &Node) -> Result<Vec<SourceConfig>, Vec<Fault>> {
@@ -70,18 +71,22 @@ fn read_source(item: &Node, faults: &mut Vec<Fault>) -> Option<SourceConfig> {
     let source_name = required(item, "name", find("name"), faults).and_then(|(node, text)| checked_source_name(node, text, faults));
     let cluster = optional("cluster", find("cluster"), faults).and_then(|(node, text)| checked_name(node, text, faults));
     let path = optional("path", find("path"), faults);
+    let token_file = optional("tokenFile", find("tokenFile"), faults);
     let kind = match required(item, "type", find("type"), faults)? {
         (_, "webhook") => {
             if let Some((node, _)) = path {
                 faults.push(Fault::of(node, "a webhook source has no path"));
             }
-            if let Some(node) = find("cluster") {
-                let help = "its credential names it: a line of server.auth.tokensFile with source=NAME cluster=NAME";
-                faults.push(Fault::of(node, "a webhook source has no cluster of its own").help(help));
+            if let (Some(node), None) = (find("cluster"), token_file) {
+                let help = "the credential says which cluster it is: give the source a tokenFile too";
+                faults.push(Fault::of(node, "a webhook source without tokenFile has no cluster of its own").help(help));
             }
-            SourceKind::Webhook
+            SourceKind::Webhook { token_file: token_file.map(|(_, text)| PathBuf::from(text)) }
         }
         (_, "tail") => {
+            if let Some((node, _)) = token_file {
+                faults.push(Fault::of(node, "a tail source has no tokenFile"));
+            }
             let (_, path) = required(item, "path", find("path"), faults)?;
             SourceKind::Tail { path: PathBuf::from(path) }
         }
@@ -99,8 +104,8 @@ fn check_key(key: &Key, faults: &mut Vec<Fault>) {
         return;
     }
     let message = format!("a source has no `{}`", key.text);
-    let help = if SECRETS.contains(&key.text.as_str()) {
-        "a source's token is a line of server.auth.tokensFile: NAME send SHA256-HEX source=NAME".to_owned()
+    let help = if PLAIN_SECRETS.contains(&key.text.as_str()) {
+        "secrets come by file: write the token to a file and name it in `tokenFile`".to_owned()
     } else {
         let meant = closest(&key.text, KEYS).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
         format!("{meant}a source has {}", KEYS.join(", "))

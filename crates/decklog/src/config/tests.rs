@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
+use super::layers::Loaded;
 use super::*;
 use crate::failure::Failures;
 
@@ -59,7 +60,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
             "12:21+6 `sources`: `webhok` is not a type of source | did you mean `webhook`? types: webhook, tail",
             "13:5+1 `sources`: a source here has no `path` | ",
             "13:12+3 `sources`: `a b` is not a source's name | 1 to 63 lower-case letters, digits, `-` and `.`, a letter or digit first and last",
-            "13:29+5 `sources`: a source has no `token` | a source's token is a line of server.auth.tokensFile: NAME send SHA256-HEX source=NAME",
+            "13:29+5 `sources`: a source has no `token` | secrets come by file: write the token to a file and name it in `tokenFile`",
             "14:5+1 `sources`: a source is a map, not a number | {name: prod, type: webhook}",
             "15:1+6 `colour` is not a setting | settings here: dataDir, cluster, server, sources, journal, retention, redact, log",
         ]
@@ -80,11 +81,7 @@ fn faults_of_variables_and_flags_name_them() {
     let messages: Vec<&str> = failures.causes().iter().map(|failure| failure.message.as_str()).collect();
     assert_eq!(
         messages,
-        [
-            "DECKLOG_SOURCES: a source here has no `type`",
-            "DECKLOG_LOG_LEVEL: `loud` is not one of its values",
-            "--segment-size: `64` is not a size"
-        ]
+        ["DECKLOG_SOURCES: a source here has no `type`", "DECKLOG_LOG_LEVEL: `loud` is not one of its values", "--segment-size: `64` is not a size"]
     );
 }
 
@@ -130,7 +127,34 @@ fn yaml_like() -> impl Strategy<Value = String> {
         Just("apiVersion: decklog.io/v1alpha1\n".to_owned()),
         Just("kind: Config\n".to_owned()),
         prop::sample::select(SETTINGS).prop_map(|setting| format!("{}: ", setting.path.rsplit('.').next().unwrap_or_default())),
-        prop::sample::select(vec!["server:\n  ", "retention: {", "}", "sources:\n  - ", "name: a\n", "type: tail\n", "&a ", "*a", "<<: ", "!!int ", "|\n", "'", "\"", "${", "$$", "}", "[", "]", ", ", "\t", "\n", "? ", "---\n", "...\n", "# "]).prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "server:\n  ",
+            "retention: {",
+            "}",
+            "sources:\n  - ",
+            "name: a\n",
+            "type: tail\n",
+            "&a ",
+            "*a",
+            "<<: ",
+            "!!int ",
+            "|\n",
+            "'",
+            "\"",
+            "${",
+            "$$",
+            "}",
+            "[",
+            "]",
+            ", ",
+            "\t",
+            "\n",
+            "? ",
+            "---\n",
+            "...\n",
+            "# "
+        ])
+        .prop_map(str::to_owned),
         "\\PC{0,8}",
         any::<char>().prop_map(String::from),
     ];

@@ -18,14 +18,7 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("TB", 1_000_000_000_000),
 ];
 
-const DURATION_UNITS: [(&str, u64); 6] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-    ("w", 604_800_000),
-];
+const DURATION_UNITS: [(&str, u64); 6] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
 
 impl std::fmt::Display for ByteSize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,14 +67,6 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
-/// The shortest text that [`parse_duration`] reads as this, in one unit.
-pub(crate) fn duration_text(duration: Duration) -> String {
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let fits = |(_, factor): &&(&str, u64)| millis >= *factor && millis.is_multiple_of(*factor);
-    let (unit, factor) = DURATION_UNITS[..5].iter().rev().find(fits).unwrap_or(&DURATION_UNITS[0]);
-    format!("{}{unit}", millis / factor)
-}
-
 fn split(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
@@ -114,8 +99,5 @@ mod tests {
         for wrong in ["", "5", "h", "5y", "1h30", "1 h", "-1h", "99999999999999999999d", "99999999999999999w"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(duration_text(Duration::from_secs(20)), "20s");
-        assert_eq!(duration_text(Duration::from_secs(400 * 86400)), "400d");
-        assert_eq!(duration_text(Duration::from_millis(1500)), "1500ms");
     }
 }

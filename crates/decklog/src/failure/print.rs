@@ -31,7 +31,7 @@ pub(crate) fn print(failures: &Failures, format: ErrorFormat) {
 }
 
 fn write_text(failure: &Failure, paint: Paint, out: &mut String) {
-    let place = failure.place.as_ref();
+    let place = failure.place.as_deref();
     let error = paint.paint(Style::Error, "error:");
     let spot = place.map(spot).unwrap_or_default();
     let _ = writeln!(out, "{error} {spot}{}", escape(&failure.message));
@@ -131,22 +131,15 @@ mod tests {
         let failure = Failure::usage("unknown-setting", "`retention.maxage` is not a setting")
             .at(Place { file: Some("decklog.yaml".into()), line: 14, column: 3, length: 6, text: Some("  maxage: 400d".into()) })
             .help("did you mean `maxAge`?");
-        assert_eq!(
-            text(&failure),
-            "error: decklog.yaml:14:3: `retention.maxage` is not a setting\n  maxage: 400d\n  ^^^^^^ help: did you mean `maxAge`?\n"
-        );
+        assert_eq!(text(&failure), "error: decklog.yaml:14:3: `retention.maxage` is not a setting\n  maxage: 400d\n  ^^^^^^ help: did you mean `maxAge`?\n");
     }
 
     #[test]
     fn hostile_text_and_places_outside_of_the_line_do_no_harm() {
         for column in [0, 1, 5, 500, usize::MAX / 2] {
             for length in [0, 1, 1000, usize::MAX] {
-                let failure = Failure::usage("x", "bad \u{1b}[31m thing").at(Place {
-                    column,
-                    length,
-                    text: Some("a\u{202e}b\u{7}".repeat(80)),
-                    ..Place::default()
-                });
+                let failure =
+                    Failure::usage("x", "bad \u{1b}[31m thing").at(Place { column, length, text: Some("a\u{202e}b\u{7}".repeat(80)), ..Place::default() });
                 assert!(!text(&failure).contains(['\u{1b}', '\u{202e}', '\u{7}']));
             }
         }

@@ -42,6 +42,7 @@ pub(crate) struct Paint {
 
 impl Paint {
     /// No colour.
+    #[cfg(test)]
     pub(crate) const OFF: Self = Self { on: false };
 
     /// For stdout.

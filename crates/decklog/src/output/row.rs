@@ -57,18 +57,8 @@ impl Column {
     /// What a table shows.
     pub(crate) const TABLE: [Self; 6] = [Self::Time, Self::User, Self::Verb, Self::Namespace, Self::Object, Self::Code];
     /// What a wide table shows, and CSV.
-    pub(crate) const WIDE: [Self; 10] = [
-        Self::Time,
-        Self::User,
-        Self::Verb,
-        Self::Namespace,
-        Self::Object,
-        Self::Code,
-        Self::Ip,
-        Self::Tool,
-        Self::Binding,
-        Self::AuditId,
-    ];
+    pub(crate) const WIDE: [Self; 10] =
+        [Self::Time, Self::User, Self::Verb, Self::Namespace, Self::Object, Self::Code, Self::Ip, Self::Tool, Self::Binding, Self::AuditId];
     /// What a live tail shows.
     pub(crate) const TAIL: [Self; 7] = [Self::Time, Self::User, Self::Verb, Self::Object, Self::Code, Self::Ip, Self::Tool];
 
@@ -101,8 +91,6 @@ pub(crate) enum Precision {
     Millis,
     /// Microseconds.
     Micros,
-    /// RFC 3339 with the date: rows that may be of any day, without a head that says it.
-    Full,
 }
 
 /// One event, ready to be shown.
@@ -132,7 +120,6 @@ impl<'a> Row<'a> {
             Column::Time => Cell::plain(&match precision {
                 Precision::Millis => zone.millis(self.time),
                 Precision::Micros => zone.micros(self.time),
-                Precision::Full => self.time.micro_text().as_str().to_owned(),
             }),
             _ => Cell::new(&self.text(column), style),
         }
@@ -163,7 +150,7 @@ impl<'a> Row<'a> {
             Column::Namespace => reference.map_or(Cow::Borrowed(""), |reference| borrowed(&reference.namespace)),
             Column::Object => self.object(),
             Column::Code => status.and_then(|status| status.code).map_or(Cow::Borrowed(""), |code| Cow::Owned(code.to_string())),
-            Column::Outcome => Cow::Borrowed(self.outcome().map_or("", Outcome::as_str)),
+            Column::Outcome => Cow::Borrowed(self.event.outcome().map_or("", Outcome::as_str)),
             Column::Reason => status.map_or(Cow::Borrowed(""), |status| borrowed(&status.reason)),
             Column::Ip => event.source_ips.as_ref().and_then(|ips| ips.last()).map_or(Cow::Borrowed(""), |ip| Cow::Borrowed(ip.as_ref())),
             Column::Tool => Cow::Borrowed(event.user_agent.as_deref().and_then(|agent| agent.split(' ').next()).unwrap_or_default()),
@@ -207,19 +194,8 @@ impl<'a> Row<'a> {
         Cow::Owned(text)
     }
 
-    fn outcome(&self) -> Option<Outcome> {
-        if self.event.stage.as_deref() == Some("Panic") {
-            return Some(Outcome::Error);
-        }
-        match self.event.response_status.as_ref()?.code? {
-            401 | 403 => Some(Outcome::Denied),
-            code if code >= 400 => Some(Outcome::Error),
-            _ => Some(Outcome::Allowed),
-        }
-    }
-
     fn outcome_style(&self) -> Style {
-        match self.outcome() {
+        match self.event.outcome() {
             Some(Outcome::Denied) => Style::Denied,
             Some(Outcome::Error) => Style::Warning,
             _ => Style::Plain,
@@ -236,8 +212,7 @@ impl<'a> Row<'a> {
 
     /// `ClusterRoleBinding sys-helper`, out of `RBAC: allowed by ClusterRoleBinding "sys-helper" of …`.
     fn binding(&self) -> Option<String> {
-        let annotations = self.event.annotations.as_ref()?;
-        let (_, reason) = annotations.iter().rev().find(|(key, _)| key == "authorization.k8s.io/reason")?;
+        let reason = self.event.annotation("authorization.k8s.io/reason")?;
         let (kind, rest) = reason.strip_prefix("RBAC: allowed by ")?.split_once(" \"")?;
         let (name, _) = rest.split_once('"')?;
         Some(format!("{kind} {name}"))
@@ -283,10 +258,34 @@ fn collection(items: RawJson<'_>) -> String {
 fn is_namespaced(resource: &str) -> bool {
     matches!(
         resource,
-        "bindings" | "configmaps" | "controllerrevisions" | "cronjobs" | "daemonsets" | "deployments" | "endpoints" | "endpointslices"
-            | "events" | "horizontalpodautoscalers" | "ingresses" | "jobs" | "leases" | "limitranges" | "networkpolicies"
-            | "persistentvolumeclaims" | "poddisruptionbudgets" | "pods" | "podtemplates" | "replicasets" | "replicationcontrollers"
-            | "resourcequotas" | "rolebindings" | "roles" | "secrets" | "serviceaccounts" | "services" | "statefulsets"
+        "bindings"
+            | "configmaps"
+            | "controllerrevisions"
+            | "cronjobs"
+            | "daemonsets"
+            | "deployments"
+            | "endpoints"
+            | "endpointslices"
+            | "events"
+            | "horizontalpodautoscalers"
+            | "ingresses"
+            | "jobs"
+            | "leases"
+            | "limitranges"
+            | "networkpolicies"
+            | "persistentvolumeclaims"
+            | "poddisruptionbudgets"
+            | "pods"
+            | "podtemplates"
+            | "replicasets"
+            | "replicationcontrollers"
+            | "resourcequotas"
+            | "rolebindings"
+            | "roles"
+            | "secrets"
+            | "serviceaccounts"
+            | "services"
+            | "statefulsets"
     )
 }
 

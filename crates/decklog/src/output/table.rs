@@ -158,7 +158,7 @@ impl Table {
 }
 
 /// The widths that fit into `terminal`: the columns of the highest rank give way first, down to eight
-/// characters each.
+/// characters each, or as many as their heads have.
 fn fit(widths: &[usize], heads: &[Head], terminal: Option<usize>) -> Vec<usize> {
     const LEAST: usize = 8;
     let mut widths = widths.to_vec();
@@ -171,7 +171,8 @@ fn fit(widths: &[usize], heads: &[Head], terminal: Option<usize>) -> Vec<usize> 
     for rank in ranks {
         for (width, head) in widths.iter_mut().zip(heads).rev() {
             if head.cut_rank == rank && excess > 0 {
-                let give = width.saturating_sub(LEAST).min(excess);
+                let least = LEAST.max(head.name.chars().count());
+                let give = width.saturating_sub(least).min(excess);
                 *width -= give;
                 excess -= give;
             }
@@ -214,10 +215,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_cuts_names_never_times() {
         let table = Table::new(heads(), Paint::OFF, Some(24));
-        assert_eq!(
-            draw(table, &[["09:00:00.123", "a-very-long-name", "404"]]),
-            "TIME          NAME      CODE\n09:00:00.123  a-ve…ame   404\n"
-        );
+        assert_eq!(draw(table, &[["09:00:00.123", "a-very-long-name", "404"]]), "TIME          NAME      CODE\n09:00:00.123  a-ve…ame   404\n");
     }
 
     #[test]

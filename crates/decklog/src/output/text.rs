@@ -57,6 +57,12 @@ pub(crate) fn with_thousands(number: u64) -> String {
     out
 }
 
+/// `1 event`, `3,431 events`.
+pub(crate) fn plural(number: u64, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{s}", with_thousands(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use decklog_audit::Filter;
 use decklog_audit::journal::ReadError;
-use decklog_audit::search::{Order, SearchError, SearchRequest, Searcher, SeqRange};
+use decklog_audit::search::{Order, SearchError, SearchRequest, Searcher, SeqRange, Stop};
 use decklog_query::JournalSearcher;
 use decklog_store::JournalView;
 
@@ -19,7 +19,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) fn search(data_dir: &Path, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
     let searcher = JournalSearcher::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
-    run(&searcher, data_dir, &request(question, SeqRange::default())?, found)
+    search_in(&searcher, data_dir, question, found)
+}
+
+/// The same with a searcher that is open.
+pub(super) fn search_in(searcher: &JournalSearcher, data_dir: &Path, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
+    run(searcher, data_dir, &request(question, SeqRange::default())?, found)
 }
 
 pub(super) fn tail(data_dir: &Path, question: &Question, last: usize, found: &mut Found<'_>) -> Result<(), Failures> {
@@ -45,7 +50,7 @@ pub(super) fn tail(data_dir: &Path, question: &Question, last: usize, found: &mu
 fn request(question: &Question, seqs: SeqRange) -> Result<SearchRequest, Failure> {
     // It was read before; only its text is handed around, since a server takes text.
     let filter = Filter::parse(&question.filter, question.now).map_err(|error| Failure::usage("bad-filter", error.to_string()).help(error.help))?;
-    Ok(SearchRequest { filter, range: question.range, seqs, after: None, limit: question.limit, order: question.order })
+    Ok(SearchRequest { filter, range: question.range, seqs, after: None, limit: question.limit, order: question.order, stop: Stop::default() })
 }
 
 fn run(searcher: &JournalSearcher, data_dir: &Path, request: &SearchRequest, found: &mut Found<'_>) -> Result<Tally, Failures> {

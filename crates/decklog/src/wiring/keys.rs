@@ -19,17 +19,46 @@ pub(crate) fn random_bytes() -> Result<[u8; 32], Failure> {
 /// The redaction key in `path`, made if it is not there. The caller holds the data directory's lock, so that
 /// no other process makes one at the same time.
 pub(crate) fn redaction_key(path: &Path) -> Result<RedactionKey, Failure> {
-    let failed = |what: &str, error: &io::Error| Failure::failed("redaction-key", format!("cannot {what} the redaction key `{}`: {error}", path.display()));
-    match fs::read(path) {
-        Ok(text) => RedactionKey::parse(&text)
-            .map_err(|error| Failure::failed("redaction-key", format!("`{}`: {error}", path.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = RedactionKey::generate(random_bytes()?);
-            write_secret(path, key.to_text().as_bytes()).map_err(|error| failed("write", &error))?;
-            Ok(key)
-        }
-        Err(error) => Err(failed("read", &error)),
+    if let Some(key) = read_key(path)? {
+        return Ok(key);
     }
+    let key = RedactionKey::generate(random_bytes()?);
+    write_key(path, &key)?;
+    Ok(key)
+}
+
+/// The key that was in use at the last start, and the one that was before it.
+const LAST_KEY: &str = "redaction.key.last";
+const FORMER_KEY: &str = "redaction.key.former";
+
+/// The key in use before `key`, if there was another one: events stored under it are still recognised when
+/// they come again. Notes `key` for the starts to come. The caller holds the data directory's lock.
+pub(crate) fn former_key(data_dir: &Path, key: &RedactionKey) -> Result<Option<RedactionKey>, Failure> {
+    let (last_file, former_file) = (data_dir.join(LAST_KEY), data_dir.join(FORMER_KEY));
+    let last = read_key(&last_file)?;
+    if last.as_ref().is_none_or(|last| last.id() != key.id()) {
+        if let Some(last) = last {
+            write_key(&former_file, &last)?;
+        }
+        write_key(&last_file, key)?;
+    }
+    Ok(read_key(&former_file)?.filter(|former| former.id() != key.id()))
+}
+
+fn read_key(path: &Path) -> Result<Option<RedactionKey>, Failure> {
+    match fs::read(path) {
+        Ok(text) => RedactionKey::parse(&text).map(Some).map_err(|error| Failure::failed("redaction-key", format!("`{}`: {error}", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot("read", path, &error)),
+    }
+}
+
+fn write_key(path: &Path, key: &RedactionKey) -> Result<(), Failure> {
+    write_secret(path, key.to_text().as_bytes()).map_err(|error| cannot("write", path, &error))
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::failed("redaction-key", format!("cannot {what} the redaction key `{}`: {error}", path.display()))
 }
 
 /// Writes the whole file or none of it, for its owner alone.
@@ -60,5 +89,17 @@ mod tests {
         assert_eq!(redaction_key(&path).unwrap().id(), first.id());
         fs::write(&path, "not a key").unwrap();
         assert!(redaction_key(&path).unwrap_err().message.contains("not a redaction key"));
+    }
+
+    #[test]
+    fn a_changed_key_leaves_the_one_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, two) = (RedactionKey::generate([1; 32]), RedactionKey::generate([2; 32]));
+        let former = |key: &RedactionKey| former_key(directory.path(), key).unwrap().map(|former| former.id().to_owned());
+        assert_eq!(former(&one), None);
+        assert_eq!(former(&one), None);
+        assert_eq!(former(&two).as_deref(), Some(one.id()));
+        assert_eq!(former(&two).as_deref(), Some(one.id()), "the window outlives more than one start");
+        assert_eq!(former(&one).as_deref(), Some(two.id()));
     }
 }

@@ -15,7 +15,7 @@ use decklog_audit::Timestamp;
 use decklog_capture::tail::{Tail, TailConfig};
 use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
 use decklog_query::JournalSearcher;
-use decklog_server::{AccessConfig, Build, Check, Parts, Server, ServerConfig, ServerMetrics, SessionToken};
+use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, hash_token};
 use decklog_store::Health;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -38,15 +38,14 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let listener = TcpListener::bind(address).await.map_err(|error| listen_failure(&error, address))?;
     let address = listener.local_addr().map_err(|error| listen_failure(&error, address))?;
     let link = session.link(address);
-    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), session: Some(session) }
+    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders: senders(&config)?, session: Some(session) }
         .build()
         .map_err(|error| Failure::usage("tokens-file", error.to_string()))?;
 
     let mut registry = Registry::default();
     let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
     let metrics = ServerMetrics::register(&mut registry, build);
-    let server = Server::start(listener, ServerConfig::new(random_bytes()?), access, metrics)
-        .map_err(|error| Failure::usage("listen", error.to_string()))?;
+    let server = Server::start(listener, ServerConfig::new(random_bytes()?), access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
     announce(&config, address, &link, say);
 
     let config = Arc::new(config);
@@ -93,6 +92,27 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
         }
         _ = signals.next() => Err(Failures::from(Failure::new(Exit::Interrupted, "interrupted", "ended at once by a second signal"))),
     }
+}
+
+/// The credentials of single webhook sources: the files hold tokens, of which only hashes are kept.
+fn senders(config: &Config) -> Result<Vec<Sender>, Failures> {
+    let mut senders = Vec::new();
+    let mut failures = Vec::new();
+    for source in &config.sources {
+        let SourceKind::Webhook { token_file: Some(path) } = &source.kind else { continue };
+        let wrong = |why: String| Failure::usage("token-file", format!("the token file `{}` of source `{}` {why}", path.display(), source.name));
+        match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => failures.push(wrong("is empty".to_owned())),
+            Ok(text) => senders.push(Sender {
+                source: Arc::from(source.name.as_str()),
+                cluster: source.cluster.as_deref().map(Arc::from),
+                hash: hash_token(text.trim()),
+            }),
+            Err(error) => failures.push(wrong(format!("cannot be read: {error}"))),
+        }
+    }
+    Failures::check(failures)?;
+    Ok(senders)
 }
 
 fn listen_failure(error: &std::io::Error, address: std::net::SocketAddr) -> Failure {

@@ -23,7 +23,7 @@ pub(crate) fn source_statuses(config: &Config, tails: &Tails, registry: &Registr
         status.name.clone_from(&source.name);
         status.cluster = source.cluster.clone().unwrap_or_else(|| config.cluster.clone());
         match &source.kind {
-            SourceKind::Webhook => {
+            SourceKind::Webhook { .. } => {
                 status.kind = "webhook".to_owned();
                 status.place = Some(format!("/ingest/webhook/{}", source.name));
                 status.state = if status.received > 0 { "active" } else { "waiting" }.to_owned();

@@ -8,7 +8,7 @@ use decklog_audit::redact::Redactor;
 use decklog_capture::{CaptureMetrics, Recorder};
 use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig};
 
-use super::keys::redaction_key;
+use super::keys::{former_key, redaction_key};
 use crate::config::{Config, RedactMode};
 use crate::failure::Failure;
 
@@ -30,7 +30,15 @@ impl Store {
         let journal = LocalJournal::open(data_dir, journal_config(config)).map_err(|error| open_failure(&error, data_dir))?;
         let quarantine = LocalQuarantine::open(data_dir, QuarantineConfig::default()).map_err(|error| open_failure(&error, data_dir))?;
         let redactor = match config.redact.mode {
-            RedactMode::Default => Some(Arc::new(Redactor::new(redaction_key(&config.redaction_key_file())?))),
+            RedactMode::Default => {
+                let key = redaction_key(&config.redaction_key_file())?;
+                let former = former_key(data_dir, &key)?;
+                let redactor = Redactor::new(key);
+                Some(Arc::new(match former {
+                    Some(former) => redactor.with_former(former),
+                    None => redactor,
+                }))
+            }
             RedactMode::Off => None,
         };
         let journal = Arc::new(journal);
@@ -55,14 +63,30 @@ fn journal_config(config: &Config) -> decklog_store::JournalConfig {
     }
 }
 
+/// Where a holder of the lock listens, as far as its command line says; else where servers listen by default.
+fn listens_on(holder: &str) -> &str {
+    let mut words = holder.split([' ', '=', '`']);
+    words.find(|word| *word == "--listen").and_then(|_| words.next()).filter(|address| !address.is_empty()).unwrap_or("127.0.0.1:7080")
+}
+
 /// Why the data directory cannot be opened, and what to do.
 pub(crate) fn open_failure(error: &OpenError, data_dir: &Path) -> Failure {
     let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     match error {
-        OpenError::Locked { holder, .. } => {
-            Failure::failed("in-use", format!("the data directory {} is in use by {}", data_dir.display(), holder.trim()))
-                .help("ask that server: --server http://127.0.0.1:7080")
-        }
+        OpenError::Locked { holder, .. } => Failure::failed("in-use", format!("the data directory {} is in use by {}", data_dir.display(), holder.trim()))
+            .help(format!("ask that server: --server http://{}", listens_on(holder))),
         _ => Failure::failed("data-directory", format!("{error}{reason}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_the_server_that_has_the_directory() {
+        assert_eq!(listens_on("process 7 (`decklog serve --listen 127.0.0.1:7099 --data-dir S`) since x"), "127.0.0.1:7099");
+        assert_eq!(listens_on("process 7 (`decklog serve --listen=127.0.0.1:7099`) since x"), "127.0.0.1:7099");
+        assert_eq!(listens_on("process 7 (`decklog serve`) since x"), "127.0.0.1:7080");
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use decklog_audit::Timestamp;
 use decklog_audit::journal::{EventId, Origin, RecordHead, RecordKind, SourcePosition};
 
-use super::block::{FLAG_CHECKPOINT, HEADER_SIZE, HEAD_SIZE, MAGIC, MAX_META, MAX_PART, header_checksum, ids};
+use super::block::{FLAG_CHECKPOINT, HEAD_SIZE, HEADER_SIZE, MAGIC, MAX_META, MAX_PART, header_checksum, ids};
 use super::{Bytes, put_position, put_short_text, put_time};
 
 /// Fast, and within a few per cent of the next levels on audit events.

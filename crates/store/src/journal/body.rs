@@ -241,7 +241,6 @@ impl LocalStaged {
         self.write_out(&waiting)?;
         self.write_out(&batch)
     }
-
 }
 
 impl Staged for LocalStaged {

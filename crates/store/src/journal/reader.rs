@@ -161,7 +161,8 @@ impl LocalReader {
         let bytes = read_range(&**walk.file(), offset, length).map_err(io_error(self.shared.dir.join(segment_name(*segment))))?;
         let records = header.is_whole(&bytes).then(|| header.records(&bytes)).flatten();
         let Some((heads, bytes)) = records else {
-            let damage = Damage { segment: segment_name(*segment), from_offset: offset, to_offset: offset + header.size(), from_seq: self.position, to_seq: end_seq };
+            let damage =
+                Damage { segment: segment_name(*segment), from_offset: offset, to_offset: offset + header.size(), from_seq: self.position, to_seq: end_seq };
             return Ok(self.gap(Gap::from(&damage)));
         };
         if let Some(meta) = Meta::decode(walk.meta())

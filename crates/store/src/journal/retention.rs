@@ -41,7 +41,14 @@ pub(crate) enum Why {
 
 /// The segments to remove, oldest first. `candidates` are all but the newest with records, oldest first;
 /// `total_size` counts that one too; `slowest` is the smallest cursor of any reader.
-pub(crate) fn plan(candidates: &[Candidate], total_size: u64, slowest: Option<u64>, config: &JournalConfig, now: Timestamp, pressure: Pressure) -> Vec<(Candidate, Why)> {
+pub(crate) fn plan(
+    candidates: &[Candidate],
+    total_size: u64,
+    slowest: Option<u64>,
+    config: &JournalConfig,
+    now: Timestamp,
+    pressure: Pressure,
+) -> Vec<(Candidate, Why)> {
     let mut size = total_size;
     candidates
         .iter()

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use decklog_audit::Timestamp;
-use decklog_audit::journal::{AppendError, Appended, Appending, Batch, EventId, Journal, Next, Origin, Reader, RecordFlags, RecordHead, RecordKind, SourcePosition};
+use decklog_audit::journal::{
+    AppendError, Appended, Appending, Batch, EventId, Journal, Next, Origin, Reader, RecordFlags, RecordHead, RecordKind, SourcePosition,
+};
 
 use super::retention::{Candidate, Pressure, Why, plan};
 use super::writer::Writer;
@@ -35,7 +37,8 @@ impl Stage {
     }
 
     fn open(&self) -> (LocalJournal, Writer) {
-        let environment = Environment { files: Arc::new(self.files.clone()), clock: Arc::clone(&self.clock) as Arc<dyn Clock>, metrics: JournalMetrics::default() };
+        let environment =
+            Environment { files: Arc::new(self.files.clone()), clock: Arc::clone(&self.clock) as Arc<dyn Clock>, metrics: JournalMetrics::default() };
         LocalJournal::without_thread(Path::new(DATA), self.config.clone(), environment).unwrap()
     }
 
@@ -52,7 +55,8 @@ fn id(number: u8) -> EventId {
 fn batch(numbers: &[u8]) -> Batch {
     let mut batch = Batch::new(Origin::default(), Timestamp::from_micros(1_767_225_600_000_000));
     for number in numbers {
-        let head = RecordHead { kind: RecordKind::Event, flags: RecordFlags::default(), end: 0, id: Some(id(*number)), time: batch.ingested_at, former_id: None };
+        let head =
+            RecordHead { kind: RecordKind::Event, flags: RecordFlags::default(), end: 0, id: Some(id(*number)), time: batch.ingested_at, former_id: None };
         batch
             .push_with(|out| {
                 out.extend_from_slice(&[*number; 8]);
@@ -120,7 +124,13 @@ fn an_identical_batch_is_stored_when_the_first_one_fails() {
     writer.step();
     assert!(matches!(poll(&mut second), Some(Err(AppendError::Unwritable { .. }))), "refused rather than called a duplicate");
     stage.clock.advance(Duration::from_secs(1));
-    assert_eq!({ writer.step(); append(&journal, &mut writer, batch(&[2, 3])).unwrap() }, stored(1, 2));
+    assert_eq!(
+        {
+            writer.step();
+            append(&journal, &mut writer, batch(&[2, 3])).unwrap()
+        },
+        stored(1, 2)
+    );
 }
 
 #[test]
@@ -272,7 +282,8 @@ fn on_a_full_disk_limits_count_more_than_a_reader_that_lags() {
 #[test]
 fn the_plan_goes_oldest_first_and_stops_at_a_reader() {
     let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-    let candidates: Vec<Candidate> = (0..4).map(|index| Candidate { first_seq: index * 10, end_seq: index * 10 + 10, size: 100, newest: at(index as i64 * 100) }).collect();
+    let candidates: Vec<Candidate> =
+        (0..4).map(|index| Candidate { first_seq: index * 10, end_seq: index * 10 + 10, size: 100, newest: at(index as i64 * 100) }).collect();
     let numbers = |plan: Vec<(Candidate, Why)>| plan.into_iter().map(|(candidate, why)| (candidate.first_seq, why)).collect::<Vec<_>>();
     let by_age = JournalConfig { max_age: Some(Duration::from_secs(300)), ..JournalConfig::default() };
     assert_eq!(numbers(plan(&candidates, 500, None, &by_age, at(400), Pressure::None)), [(0, Why::Age), (10, Why::Age)]);
@@ -298,7 +309,8 @@ fn damage_costs_its_block_and_is_reported_with_its_place() {
             let flipped = if in_header { 20 } else { blocks[damaged].stored_size - 1 };
             stage.files.damage(&Path::new("/data/journal").join(segment), offset + flipped, 1);
         }
-        let expected: Vec<_> = (0..12_u8).map(|number| if [0, 3, 11].contains(&number) { Err((u64::from(number) + 1, u64::from(number) + 2)) } else { Ok(number) }).collect();
+        let expected: Vec<_> =
+            (0..12_u8).map(|number| if [0, 3, 11].contains(&number) { Err((u64::from(number) + 1, u64::from(number) + 2)) } else { Ok(number) }).collect();
         assert_eq!(read(&mut journal.reader("r", StartFrom::Earliest).unwrap()), expected, "in header: {in_header}");
         // The next blocks are read behind damage at the end, too.
         append(&journal, &mut writer, batch(&[12])).unwrap();

@@ -69,7 +69,8 @@ impl Writer {
             let mut queue = shared.queue();
             while queue.items.is_empty() && !queue.is_closed {
                 let now = shared.clock.uptime();
-                let next = [self.retry_at, Some(self.retention_at), Some(self.observe_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
+                let next =
+                    [self.retry_at, Some(self.retention_at), Some(self.observe_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
                 let Some(patience) = next.checked_sub(now).filter(|patience| !patience.is_zero()) else { break };
                 queue = shared.wait_for_work(queue, patience);
             }

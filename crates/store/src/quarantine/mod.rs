@@ -100,7 +100,13 @@ impl LocalQuarantine {
     ///
     /// # Errors
     /// As [`crate::LocalJournal::open`].
-    pub fn open_with(data_dir: &Path, config: QuarantineConfig, files: Arc<dyn Files>, clock: Arc<dyn Clock>, metrics: QuarantineMetrics) -> Result<Self, OpenError> {
+    pub fn open_with(
+        data_dir: &Path,
+        config: QuarantineConfig,
+        files: Arc<dyn Files>,
+        clock: Arc<dyn Clock>,
+        metrics: QuarantineMetrics,
+    ) -> Result<Self, OpenError> {
         let dir = data_dir.join("quarantine");
         make_directories(&*files, &dir, None, data_dir)?;
         let lock = take_lock(&*files, &*clock, &dir.join("lock"), data_dir)?;
