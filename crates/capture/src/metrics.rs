@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
@@ -83,15 +83,22 @@ impl Default for CaptureMetrics {
 }
 
 impl CaptureMetrics {
-    /// Puts them into `registry`, which has the prefix `decklog`.
+    /// Adds all of them to `registry`, which is to have no prefix.
     pub fn register(&self, registry: &mut Registry) {
-        let source = registry.sub_registry_with_prefix("source");
-        source.register("received_events", "Events that arrived: acknowledged, duplicate or rejected", self.received_events.clone());
-        source.register("received_bytes", "Bytes that arrived, decompressed", self.received_bytes.clone());
-        source.register("rejected_events", "Events not taken: the sender was told, or they lie in the quarantine", self.rejected_events.clone());
-        source.register_with_unit("last_event_timestamp", "The newest time of an event taken", Unit::Seconds, self.last_event.clone());
-        source.register("suspected_losses", "Times a log file was cut short while it was followed, so that lines may be lost", self.suspected_losses.clone());
-        registry.register_with_unit("ingest_delay", "From an event's time to its acknowledgement", Unit::Seconds, self.delay.clone());
+        registry.register("decklog_source_received_events", "Events that arrived: acknowledged, duplicate or rejected", self.received_events.clone());
+        registry.register("decklog_source_received_bytes", "Bytes that arrived, decompressed", self.received_bytes.clone());
+        registry.register(
+            "decklog_source_rejected_events",
+            "Events not taken: the sender was told, or they lie in the quarantine",
+            self.rejected_events.clone(),
+        );
+        registry.register("decklog_source_last_event_timestamp_seconds", "The newest time of an event taken", self.last_event.clone());
+        registry.register(
+            "decklog_source_suspected_losses",
+            "Times a log file was cut short while it was followed, so that lines may be lost",
+            self.suspected_losses.clone(),
+        );
+        registry.register("decklog_ingest_delay_seconds", "From an event's time to its acknowledgement", self.delay.clone());
     }
 
     /// The metrics of one source.

@@ -337,3 +337,38 @@ fn a_second_signal_ends_it_at_once() {
     support::until("the stop to begin", || std::fs::read_to_string(folder.path("serve.log")).unwrap().contains("stopping").then_some(()));
     assert_eq!(server.stop(), 130);
 }
+
+#[test]
+fn redaction_that_is_off_shows() {
+    let folder = Folder::new();
+    let on = Server::start(&folder, &[]);
+    assert!(!on.get("/readyz?verbose").contains("redaction"));
+    assert_eq!(on.into_stopped(), 0);
+    let off = Server::start(&folder, &["--redact", "off"]);
+    assert!(off.get("/readyz?verbose").contains("[+]redaction-is-off ok"));
+}
+
+#[test]
+fn the_page_of_metrics_names_what_there_is() {
+    let folder = Folder::new();
+    let server = Server::start(&folder, &[]);
+    assert_eq!(server.post("/ingest/webhook/prod", None, &attack_lines()[0]), 200);
+    assert_eq!(server.post("/ingest/webhook/prod", None, &attack_lines()[0]), 200, "again, as a duplicate");
+    assert_eq!(server.post("/ingest/webhook/prod", None, "{}"), 400);
+    server.get("/api/v1/events");
+    let shown: std::collections::BTreeSet<String> = server
+        .get("/metrics")
+        .lines()
+        .filter_map(|line| {
+            let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+            Some(if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        })
+        .collect();
+    let page = include_str!("../../../docs/metrics.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let told: std::collections::BTreeSet<String> =
+        rows.filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`').to_owned()).collect();
+    // A reader is there only once a later part of decklog reads the journal.
+    let told: std::collections::BTreeSet<String> = told.into_iter().filter(|name| shown.contains(name) || !name.starts_with("decklog_reader_")).collect();
+    assert_eq!(told, shown);
+}

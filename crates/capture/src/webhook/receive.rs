@@ -52,7 +52,7 @@ pub(super) async fn receive(State(receiver): State<Receiver>, Path(source): Path
             Json(taken).into_response()
         }
         Err(problem) => {
-            tracing::warn!(source = &*source, ?problem, "webhook delivery not taken");
+            tracing::warn!(source = &*source, reason = %problem, "webhook delivery not taken");
             shared.statuses.refused(&source, now(), problem.to_string());
             problem.into_response()
         }

@@ -59,7 +59,7 @@ impl Bench {
     }
 
     fn metrics(&self) -> String {
-        let mut registry = prometheus_client::registry::Registry::with_prefix("decklog");
+        let mut registry = prometheus_client::registry::Registry::default();
         self.recorder.metrics.register(&mut registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();

@@ -27,18 +27,20 @@ use super::quarantine::QuarantineFiles;
 use super::signals::Signals;
 use super::sources::{Tails, source_lister};
 use super::store::Store;
-use crate::config::{Config, LogFormat, SourceKind};
+use crate::config::{Config, LogFormat, RedactMode, SourceKind};
 use crate::failure::{Exit, Failure, Failures, Outcome};
 
 /// Serves until a signal.
 pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let mut signals = Signals::new()?;
-    let session = SessionToken::new(random_bytes()?);
+    let senders = senders(&config)?;
+    // Where credentials are set up, the printed link would be one more, in whatever collects our stderr.
+    let session = if config.server.tokens_file.is_none() && senders.is_empty() { Some(SessionToken::new(random_bytes()?)) } else { None };
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| listen_failure(&error, address))?;
     let address = listener.local_addr().map_err(|error| listen_failure(&error, address))?;
-    let link = session.link(address);
-    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders: senders(&config)?, session: Some(session) }
+    let link = session.as_ref().map(|session| session.link(address));
+    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders, session }
         .build()
         .map_err(|error| Failure::usage("tokens-file", error.to_string()))?;
 
@@ -46,7 +48,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
     let metrics = ServerMetrics::register(&mut registry, build);
     let server = Server::start(listener, ServerConfig::new(random_bytes()?), access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
-    announce(&config, address, &link, say);
+    announce(&config, address, link.as_deref(), say);
 
     let config = Arc::new(config);
     let opening = {
@@ -121,14 +123,19 @@ fn listen_failure(error: &std::io::Error, address: std::net::SocketAddr) -> Fail
 }
 
 /// Where to look, for the person who started it. In JSON logs it is one entry.
-fn announce(config: &Config, address: std::net::SocketAddr, link: &str, say: &dyn Fn(&str)) {
+fn announce(config: &Config, address: std::net::SocketAddr, link: Option<&str>, say: &dyn Fn(&str)) {
+    if config.redact.mode == RedactMode::Off {
+        tracing::warn!("redaction is off: secrets and tokens are stored as they come");
+    }
     if config.log.format == LogFormat::Json {
         tracing::info!(%address, data_dir = %config.data_dir.display(), cluster = config.cluster, "listening");
         return;
     }
     let mut text = format!("decklog {} listens on http://{address}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  data      {} (cluster {})\n", config.data_dir.display(), config.cluster));
-    text.push_str(&format!("  browser   {link}\n"));
+    if let Some(link) = link {
+        text.push_str(&format!("  browser   {link}\n"));
+    }
     text.push_str(&format!("  webhook   http://{address}/ingest/webhook/NAME\n"));
     for source in &config.sources {
         if let SourceKind::Tail { path } = &source.kind {
@@ -149,7 +156,8 @@ fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) 
         let tail = Tail::new(
             store.recorder.clone(),
             TailConfig {
-                path: path.clone(),
+                // Its position in the journal is kept under this path, whichever folder the next start is in.
+                path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
                 source: Arc::from(source.name.as_str()),
                 cluster: Arc::from(source.cluster.as_deref().unwrap_or(&config.cluster)),
             },
@@ -167,7 +175,7 @@ fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) 
 fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tails) -> Result<Parts, Failure> {
     store.journal.metrics().register(&mut registry);
     store.quarantine.metrics().register(&mut registry);
-    store.recorder.metrics.register(registry.sub_registry_with_prefix("decklog"));
+    store.recorder.metrics.register(&mut registry);
     let registry = Arc::new(registry);
     let receiver = Receiver::new(store.recorder.clone(), ReceiverConfig { cluster: Arc::from(config.cluster.as_str()), ..ReceiverConfig::default() });
     let searcher = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
@@ -176,13 +184,18 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
         Health::Writable => Ok(()),
         Health::Refusing { error, .. } => Err(error.to_string()),
     });
+    let mut checks = vec![writable];
+    if config.redact.mode == RedactMode::Off {
+        // Nothing that fails, but everybody who looks is to see it.
+        checks.push(Check::new("redaction-is-off", || Ok(())));
+    }
     Ok(Parts {
         journal: Arc::clone(&store.journal) as _,
         searcher: Arc::new(searcher),
         routers: vec![routes(receiver)],
         sources: source_lister(Arc::clone(config), tails, Arc::clone(&registry)),
         quarantine: Arc::new(QuarantineFiles(config.data_dir.clone())),
-        checks: vec![writable],
+        checks,
         registry,
         clock: Arc::new(|| Timestamp::from_system(std::time::SystemTime::now())),
     })

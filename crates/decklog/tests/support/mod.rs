@@ -128,6 +128,11 @@ impl<'a> Server<'a> {
         until("the server to be ready", || (self.ask("GET", "/readyz", None, "")?.0 == 200).then_some(()));
     }
 
+    /// The body of a GET.
+    pub(crate) fn get(&self, path: &str) -> String {
+        self.ask("GET", path, None, "").unwrap().1
+    }
+
     /// Posts a body; the status.
     pub(crate) fn post(&self, path: &str, token: Option<&str>, body: &str) -> u16 {
         self.ask("POST", path, token, body).unwrap().0
