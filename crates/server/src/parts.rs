@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use decklog_audit::Timestamp;
 use decklog_audit::journal::Journal;
+use decklog_audit::redact::Redactor;
 use decklog_audit::search::Searcher;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// The time of day.
     pub clock: Clock,
+    /// Takes credentials out of what marks say of a filter; `None` where redaction is off.
+    pub redactor: Option<Arc<Redactor>>,
 }
 
 /// Gives the time of day.

@@ -133,7 +133,7 @@ impl Server {
         let shared = Arc::new(Shared {
             access: self.front.access.clone(),
             limits: Limits::new(self.config.limits),
-            marks: Marks::new(parts.journal.clone(), self.front.metrics.clone(), parts.clock.clone()),
+            marks: Marks::new(parts.journal.clone(), self.front.metrics.clone(), parts.clock.clone(), parts.redactor.clone()),
             metrics: self.front.metrics.clone(),
             cursor_key: CursorKey::new(&self.config.cursor_key),
             tail: self.config.tail,

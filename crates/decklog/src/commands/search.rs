@@ -151,6 +151,10 @@ impl Searched<'_> {
         let shown = flags.limit as u64;
         let cut = if flags.limit > 0 && n_matched > shown { format!("the newest {} of ", with_thousands(shown)) } else { String::new() };
         let more = if cut.is_empty() { "" } else { "; --limit 0 shows all" };
+        // For programs the count of what was found is enough: more would be another search, and another mark.
+        if flags.output.output.is_machine() {
+            return Ok(format!("{cut}{}{more}", plural(n_matched, "event")));
+        }
         let zone = context.zone(flags.utc, flags.output.output);
         if *self.stages != Stages::Final {
             let all = self.count(String::new(), context)?;

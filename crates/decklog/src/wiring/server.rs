@@ -197,6 +197,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
         quarantine: Arc::new(QuarantineFiles(config.data_dir.clone())),
         checks,
         registry,
+        redactor: store.recorder.intake.redactor.clone(),
         clock: Arc::new(|| Timestamp::from_system(std::time::SystemTime::now())),
     })
 }

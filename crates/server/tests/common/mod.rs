@@ -218,6 +218,7 @@ impl Setup {
             quarantine: Arc::new(TwoRefused),
             checks: self.checks,
             registry: Arc::new(registry),
+            redactor: Some(Arc::new(decklog_audit::redact::Redactor::new(decklog_audit::redact::RedactionKey::generate([7; 32])))),
             clock: Arc::new(|| Timestamp::parse_rfc3339("2026-11-24T20:00:00Z").unwrap()),
         };
         (server, parts)
