@@ -372,3 +372,34 @@ fn the_page_of_metrics_names_what_there_is() {
     let told: std::collections::BTreeSet<String> = told.into_iter().filter(|name| shown.contains(name) || !name.starts_with("decklog_reader_")).collect();
     assert_eq!(told, shown);
 }
+
+/// Rooms count apart: capture what arrives and what is refused, the journal what is durable and what is there already.
+#[test]
+fn received_is_acknowledged_and_duplicates_and_rejected() {
+    let folder = Folder::new();
+    let lines = attack_lines();
+    let log = folder.write("audit.log", format!("{}\n{}\nnot an event\n{}\n", lines[0], lines[1], lines[0]).as_bytes());
+    let server = Server::start(&folder, &["--tail", &log, "--max-event-size", "64KiB"]);
+    let list = |items: &[&str]| format!("{{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"items\":[{}]}}", items.join(","));
+    let huge = format!("{{\"auditID\":\"a\",\"stage\":\"Panic\",\"x\":\"{}\"}}", "x".repeat(70_000));
+    assert_eq!(server.post("/ingest/webhook/prod", None, &list(&[&lines[2], "{\"stage\":7}", &lines[3], &huge, &lines[2]])), 200);
+    assert_eq!(server.post("/ingest/webhook/prod", None, &list(&[&lines[2], &lines[4]])), 200);
+    assert_eq!(server.post("/ingest/webhook/prod", None, "no list at all"), 400);
+    let counts = |source: &str| {
+        let text = server.get("/metrics");
+        let count = |name: &str| -> u64 {
+            let of_name = text.lines().filter(|line| line.starts_with(&format!("{name}{{source=\"{source}\"")));
+            of_name.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+        };
+        [
+            count("decklog_source_received_events_total"),
+            count("decklog_journal_acknowledged_events_total"),
+            count("decklog_journal_duplicate_events_total"),
+            count("decklog_source_rejected_events_total"),
+        ]
+    };
+    assert_eq!(counts("prod"), [8, 3, 2, 3]);
+    support::until("the log to be taken", || (counts("audit") == [4, 2, 1, 1]).then_some(()));
+    let refused = folder.run(&["quarantine", "list", "-o", "json", "--data-dir", &server.data_dir()]);
+    assert_eq!(refused.stdout.lines().count(), 4, "{}", refused.stdout);
+}

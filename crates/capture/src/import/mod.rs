@@ -198,7 +198,7 @@ struct Reading<'a, Load> {
 impl<Load> Reading<'_, Load> {
     fn read(&mut self, input: &Input, max_event_bytes: usize, n_read: &Arc<AtomicU64>) -> std::io::Result<Read> {
         let mut content = Content::open(input, Arc::clone(n_read))?;
-        let mut splitter = Splitter::new(max_event_bytes);
+        let mut splitter = Splitter::new(max_event_bytes).taking_an_array();
         let mut chunk = Chunk::new(Arc::from(input.name.as_str()));
         let mut buffer = vec![0; READ_BYTES];
         let mut began = false;
@@ -257,8 +257,12 @@ impl<Load> Reading<'_, Load> {
     }
 }
 
-/// Whether text begins as JSON objects do; `None` if there is only white space.
+/// Whether text begins as JSON objects do, or an array of them; `None` if there is not enough to tell.
 fn looks_like_json(bytes: &[u8]) -> Option<bool> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    bytes.trim_ascii_start().first().map(|byte| *byte == b'{')
+    let bytes = bytes.trim_ascii_start();
+    match bytes.first()? {
+        b'[' => bytes[1..].trim_ascii_start().first().map(|byte| *byte == b'{'),
+        byte => Some(*byte == b'{'),
+    }
 }

@@ -145,6 +145,10 @@ pub struct Splitter {
     /// Items of the present list so far.
     n_items: u64,
     n_lists: u64,
+    /// Nothing but white space came before, and a bare array may come.
+    may_be_array: bool,
+    /// The present list is a bare array: nothing follows its bracket.
+    is_array: bool,
     max_value_bytes: usize,
 }
 
@@ -162,8 +166,16 @@ impl Splitter {
             api_version: DEFAULT_API_VERSION.to_owned(),
             n_items: 0,
             n_lists: 0,
+            may_be_array: false,
+            is_array: false,
             max_value_bytes,
         }
+    }
+
+    /// Takes also one bare array of events, as `jq -s` and many exports write it. No API server sends one.
+    #[must_use]
+    pub fn taking_an_array(self) -> Self {
+        Self { may_be_array: true, ..self }
     }
 
     /// Adds bytes. All pieces are to be taken before the next call, else they pile up.
@@ -178,7 +190,7 @@ impl Splitter {
         self.ended = true;
     }
 
-    /// Lists begun so far.
+    /// EventLists begun so far; a bare array is none.
     pub fn n_lists(&self) -> u64 {
         self.n_lists
     }
@@ -227,7 +239,21 @@ impl Splitter {
     fn between(&mut self) -> Flow {
         let Some(byte) = self.peek() else { return Flow::Wait };
         let place = Place { line: self.line, item: None };
+        if byte == b'[' && self.may_be_array {
+            match self.waiting()[1..].trim_ascii_start().first() {
+                None if !self.ended => return Flow::Wait,
+                // Only at the start of the input: further on, a line in brackets
+                // is a broken line, and must not take the good ones behind it with it.
+                Some(b'{' | b']') => {
+                    self.pass(1);
+                    self.begin_list(None, true);
+                    return Flow::Again;
+                }
+                _ => {}
+            }
+        }
         if byte != b'{' {
+            self.may_be_array = false;
             return self.begin_skip(Skip::broken(format!("expected a JSON object, found byte 0x{byte:02x}"), place, Until::AnyLineEnd, State::Between));
         }
         if !self.worth_looking() {
@@ -237,27 +263,42 @@ impl Splitter {
             Look::NeedMore if !self.ended && self.waiting().len() <= self.max_value_bytes => self.wait(),
             Look::List { items_at, api_version } => {
                 self.pass(items_at);
-                self.api_version = api_version.unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
-                self.n_items = 0;
-                self.n_lists += 1;
-                self.state = State::Item;
+                self.begin_list(api_version, false);
                 Flow::Again
             }
             Look::EmptyList { length } => {
                 self.pass(length);
                 self.n_lists += 1;
+                self.may_be_array = false;
                 Flow::Again
             }
-            Look::Other | Look::NeedMore => self.value(place),
+            Look::Other | Look::NeedMore => {
+                self.may_be_array = false;
+                self.value(place)
+            }
         }
+    }
+
+    fn begin_list(&mut self, api_version: Option<String>, is_array: bool) {
+        self.api_version = api_version.unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
+        self.n_items = 0;
+        self.n_lists += u64::from(!is_array);
+        self.may_be_array = false;
+        self.is_array = is_array;
+        self.state = State::Item;
+    }
+
+    /// Takes the bracket behind the items.
+    fn end_items(&mut self) {
+        self.pass(1);
+        self.state = if self.is_array { State::Between } else { State::Tail };
     }
 
     fn item(&mut self) -> Flow {
         match self.peek() {
             None => self.cut_off(),
             Some(b']') => {
-                self.pass(1);
-                self.state = State::Tail;
+                self.end_items();
                 Flow::Again
             }
             Some(_) => self.value(Place { line: self.line, item: Some(self.n_items) }),
@@ -273,8 +314,7 @@ impl Splitter {
                 Flow::Again
             }
             Some(b']') => {
-                self.pass(1);
-                self.state = State::Tail;
+                self.end_items();
                 Flow::Again
             }
             // The broken item before took the list's closing bracket with it.

@@ -7,7 +7,7 @@ use crate::testing::{item, line, list};
 
 /// Pieces as text: `line|item VERSION: BYTES`, or `bad REASON PLACE: BYTES`.
 fn split_in(text: &[u8], chunk: usize, limit: usize) -> Vec<String> {
-    let mut splitter = Splitter::new(limit);
+    let mut splitter = Splitter::new(limit).taking_an_array();
     let mut pieces = Vec::new();
     let drain = |splitter: &mut Splitter, pieces: &mut Vec<String>| {
         while let Some(piece) = splitter.next() {
@@ -59,6 +59,18 @@ fn lists_in_any_order_and_white_space() {
     check(r#"{"kind":"EventList"}"#, &[]);
     check("", &[]);
     check(" \n\t", &[]);
+}
+
+#[test]
+fn a_bare_array_at_the_start_is_a_list() {
+    let (a, b) = (item(1), item(2));
+    check(format!("[{a},{b}]"), &[in_list(0, &a), in_list(1, &b)]);
+    check(format!("\u{feff}\n [\n {a} ,\n {b}\n]\n{a}\n"), &[in_list(0, &a), in_list(1, &b), format!("line 6 {a}")]);
+    check("[]", &[]);
+    check(format!("[{a},7,{b}]"), &[in_list(0, &a), in_list(1, "7"), in_list(2, &b)]);
+    // Further on it is a broken line, which takes nothing with it.
+    check(format!("{a}\n[{{ not JSON\n{b}\n"), &[format!("line 1 {a}"), bad("line 2", "[{ not JSON"), format!("line 3 {b}")]);
+    check(format!("[ERROR] no event\n{b}\n"), &[bad("line 1", "[ERROR] no event"), format!("line 2 {b}")]);
 }
 
 #[test]
