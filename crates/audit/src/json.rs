@@ -78,6 +78,9 @@ pub(crate) struct Scanner<'a> {
     pub(crate) at: usize,
     /// Whether white space outside strings was passed.
     pub(crate) spaced: bool,
+    /// Whether an escape was passed that Go's encoder does not write, nor one inside JSON inside a string: it
+    /// spells something that could have been written plainly.
+    pub(crate) oddly_escaped: bool,
 }
 
 /// A string's content between its quotes.
@@ -90,7 +93,7 @@ pub(crate) struct StringSpan {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, spaced: false }
+        Self { bytes, at: 0, spaced: false, oddly_escaped: false }
     }
 
     pub(crate) fn error(&self, kind: JsonErrorKind) -> JsonError {
@@ -158,34 +161,51 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes a string; the scanner stands on its opening quote.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<StringSpan> {
         self.expect(b'"')?;
         let start = self.at;
-        let mut escaped = false;
+        let end = start + plain_length(self.bytes.get(start..).unwrap_or_default());
+        self.at = end;
+        if self.bytes.get(end) == Some(&b'"') {
+            self.at += 1;
+            return Ok(StringSpan { start, end, escaped: false });
+        }
+        self.escaped_string(start)
+    }
+
+    /// The rest of a string from its first escape on, which is rare: kept out of the way of the others.
+    #[inline(never)]
+    fn escaped_string(&mut self, start: usize) -> Result<StringSpan> {
         loop {
-            self.at += plain_length(self.bytes.get(self.at..).unwrap_or_default());
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     let end = self.at;
                     self.at += 1;
-                    return Ok(StringSpan { start, end, escaped });
+                    return Ok(StringSpan { start, end, escaped: true });
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'\\') => self.escape()?,
                 Some(&byte) => return Err(self.error(JsonErrorKind::ControlCharacter(byte))),
                 None => return Err(self.error(JsonErrorKind::Incomplete)),
             }
+            self.at += plain_length(self.bytes.get(self.at..).unwrap_or_default());
         }
     }
 
     #[inline]
     fn escape(&mut self) -> Result<()> {
         match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'"' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'\\') => {
+                self.oddly_escaped |= is_odd_escape(&self.bytes[self.at + 2..]);
+                self.at += 2;
+            }
+            Some(b'/') => {
+                self.oddly_escaped = true;
+                self.at += 2;
+            }
             Some(b'u') => {
+                self.oddly_escaped |= is_odd_escape(&self.bytes[self.at + 1..]);
                 let Some(digits) = self.bytes.get(self.at + 2..self.at + 6) else {
                     return Err(self.error(JsonErrorKind::Incomplete));
                 };
@@ -346,6 +366,16 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Whether what follows a backslash spells a character that Go writes plainly: `/`, or one of ASCII but
+/// control characters, `&`, `<` and `>`.
+pub(crate) fn is_odd_escape(rest: &[u8]) -> bool {
+    match rest {
+        [b'u', b'0', b'0', digits @ ..] => !matches!(digits, [b'0' | b'1', ..] | [b'2', b'6', ..] | [b'3', b'c' | b'C' | b'e' | b'E', ..]),
+        [b'/', ..] => true,
+        _ => false,
+    }
+}
+
 /// The open brackets, innermost last: one bit each, set for an object.
 #[derive(Default)]
 pub(crate) struct Brackets {
@@ -425,7 +455,7 @@ pub(crate) fn unescape(content: &str, escaped: bool) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-fn one_escape(bytes: &[u8]) -> (char, usize) {
+pub(crate) fn one_escape(bytes: &[u8]) -> (char, usize) {
     let unit = |at: usize| -> Option<u32> {
         if bytes.get(at..at + 2)? != b"\\u" {
             return None;

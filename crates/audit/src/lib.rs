@@ -23,7 +23,11 @@ pub mod filter;
 pub mod journal;
 pub mod quarantine;
 pub mod search;
+pub mod timespec;
 pub mod access;
+
+#[cfg(test)]
+mod recorded;
 
 pub use event::{Event, Level, Stage};
 pub use filter::Filter;

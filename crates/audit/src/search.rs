@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::filter::Filter;
 use crate::journal::{EventId, Origin};
@@ -59,6 +60,24 @@ pub struct SearchRequest {
     pub limit: Option<usize>,
     /// How to hand them out.
     pub order: Order,
+    /// Ends the search early.
+    pub stop: Stop,
+}
+
+/// Ends a running search from outside, such as when who asked has gone. Copies are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// The search gives [`SearchError::Stopped`] soon, whether it finds something or not.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to end.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// An event that was found.
@@ -109,6 +128,10 @@ pub enum SearchError {
 
 /// Answers searches. Blocking: call it on a thread that may wait.
 pub trait Searcher: Send + Sync {
-    /// Hands every event found to `found`, in order, until that breaks.
+    /// Hands every event found to `found`, in order, until that breaks or `request.stop` is set. Looks at the
+    /// latter at least once for every block it reads.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the search was stopped.
     fn search(&self, request: &SearchRequest, found: &mut dyn FnMut(Hit<'_>) -> ControlFlow<()>) -> Result<SearchSummary, SearchError>;
 }

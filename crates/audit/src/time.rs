@@ -16,22 +16,19 @@ pub struct Timestamp {
 
 const SECONDS_PER_DAY: i64 = 86_400;
 const MIN_SECONDS: i64 = -62_167_219_200; // 0000-01-01T00:00:00Z
+const GO_ZERO_SECONDS: i64 = -62_135_596_800; // 0001-01-01T00:00:00Z
 const MAX_SECONDS: i64 = 253_402_300_799; // 9999-12-31T23:59:59Z
 
 impl Timestamp {
     /// The moment `seconds` and `nanoseconds` after the epoch; `None` outside years 0 to 9999 or for
     /// nanoseconds of a second or more.
     pub fn new(seconds: i64, nanoseconds: u32) -> Option<Self> {
-        ((MIN_SECONDS..=MAX_SECONDS).contains(&seconds) && nanoseconds < 1_000_000_000)
-            .then_some(Self { seconds, nanoseconds })
+        ((MIN_SECONDS..=MAX_SECONDS).contains(&seconds) && nanoseconds < 1_000_000_000).then_some(Self { seconds, nanoseconds })
     }
 
     /// From microseconds since the epoch, held inside years 0 to 9999.
     pub fn from_micros(micros: i64) -> Self {
-        Self {
-            seconds: micros.div_euclid(1_000_000).clamp(MIN_SECONDS, MAX_SECONDS),
-            nanoseconds: (micros.rem_euclid(1_000_000) as u32) * 1_000,
-        }
+        Self { seconds: micros.div_euclid(1_000_000).clamp(MIN_SECONDS, MAX_SECONDS), nanoseconds: (micros.rem_euclid(1_000_000) as u32) * 1_000 }
     }
 
     /// From what `std::time::SystemTime::now` gave, held inside years 1970 to 9999.
@@ -89,15 +86,32 @@ impl Timestamp {
         MicroText(text)
     }
 
+    /// Whether Go takes it for no time at all (`time.Time.IsZero`: the first moment of year 1).
+    pub fn is_zero_in_go(self) -> bool {
+        self.seconds == GO_ZERO_SECONDS && self.nanoseconds == 0
+    }
+
     /// RFC 3339 with as many fraction digits as are not zero, as Go's `time.RFC3339Nano` prints UTC.
     pub fn rfc3339_nano(self) -> String {
-        let micro = self.micro_text();
+        self.rfc3339_nano_at(0)
+    }
+
+    /// [`Timestamp::rfc3339_nano`] in a time zone `offset_seconds` east of UTC.
+    pub fn rfc3339_nano_at(self, offset_seconds: i32) -> String {
+        let seconds = (self.seconds + i64::from(offset_seconds)).clamp(MIN_SECONDS, MAX_SECONDS);
+        let micro = Self { seconds, ..self }.micro_text();
         let mut text = micro.as_str()[..19].to_owned();
         if self.nanoseconds != 0 {
             let digits = format!(".{:09}", self.nanoseconds);
             text.push_str(digits.trim_end_matches('0'));
         }
-        text.push('Z');
+        if offset_seconds == 0 {
+            text.push('Z');
+        } else {
+            let minutes = offset_seconds.unsigned_abs() / 60;
+            let sign = if offset_seconds < 0 { '-' } else { '+' };
+            text.push_str(&format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60));
+        }
         text
     }
 
@@ -133,9 +147,7 @@ impl Parsed {
     fn read(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let number = |at: usize, digits: usize| -> Option<u32> {
-            bytes.get(at..at + digits)?.iter().try_fold(0u32, |value, digit| {
-                digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0'))
-            })
+            bytes.get(at..at + digits)?.iter().try_fold(0u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
         };
         let literal = |at: usize, byte: u8| (bytes.get(at) == Some(&byte)).then_some(());
         let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
@@ -179,16 +191,14 @@ impl Parsed {
             }
             _ => return None,
         };
-        let seconds = days_from_civil(i64::from(year), month, day) * SECONDS_PER_DAY
-            + i64::from(hour * 3600 + minute * 60 + second)
-            - offset_seconds;
+        let seconds = days_from_civil(i64::from(year), month, day) * SECONDS_PER_DAY + i64::from(hour * 3600 + minute * 60 + second) - offset_seconds;
         Some(Self { timestamp: Timestamp::new(seconds, nanoseconds)?, fraction_digits })
     }
 }
 
 fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
@@ -230,7 +240,15 @@ mod tests {
 
     #[test]
     fn micro_times_have_six_digits() {
-        for text in ["2026-11-22T09:53:33Z", "2026-11-22T09:53:33.1Z", "2026-11-22T09:53:33.1234567Z", "2026-02-29T00:00:00.000000Z", "2026-11-22T24:00:00.000000Z", "", "2026-11-22T09:53:33.059705"] {
+        for text in [
+            "2026-11-22T09:53:33Z",
+            "2026-11-22T09:53:33.1Z",
+            "2026-11-22T09:53:33.1234567Z",
+            "2026-02-29T00:00:00.000000Z",
+            "2026-11-22T24:00:00.000000Z",
+            "",
+            "2026-11-22T09:53:33.059705",
+        ] {
             assert_eq!(Timestamp::parse_micro(text), None, "{text}");
         }
         assert_eq!(Timestamp::parse_micro("2026-11-22T10:53:33.059705+01:00"), Timestamp::parse_micro("2026-11-22T09:53:33.059705Z"));
@@ -242,6 +260,7 @@ mod tests {
         assert_eq!(time.micro_text().as_str(), "2026-01-02T03:04:05.000000Z");
         assert_eq!(time.rfc3339_nano(), "2026-01-02T03:04:05.000000999Z");
         assert_eq!(Timestamp::new(1_767_323_045, 0).unwrap().rfc3339_nano(), "2026-01-02T03:04:05Z");
+        assert_eq!(Timestamp::new(1_767_323_045, 0).unwrap().rfc3339_nano_at(-1800), "2026-01-02T02:34:05-00:30");
     }
 
     #[test]

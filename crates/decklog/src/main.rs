@@ -1,2 +1,67 @@
-//! decklog
-fn main() {}
+//! decklog: records Kubernetes audit events durably, and finds them.
+//!
+//! This crate is the only one that knows all the others. It decides nothing: it reads arguments ([`cli`]) and
+//! configuration ([`config`]), puts the rooms together ([`wiring`]), shows what comes out ([`output`]) and
+//! turns every error into a text and an exit code ([`failure`]).
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod failure;
+mod output;
+mod progress;
+mod question;
+mod suggest;
+mod target;
+mod wiring;
+
+#[cfg(test)]
+mod bless;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, OutputFormat};
+use crate::commands::Context;
+use crate::failure::{ErrorFormat, Exit};
+use crate::output::Paint;
+
+fn main() -> ExitCode {
+    let environment: Vec<(String, String)> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage_error(&error),
+    };
+    let errors = match cli.command.output() {
+        OutputFormat::Json => ErrorFormat::Json,
+        _ => ErrorFormat::Text(Paint::for_stderr(cli.common.color)),
+    };
+    let context = Context {
+        paint: Paint::for_stdout(cli.common.color),
+        common: cli.common.clone(),
+        environment,
+        now: decklog_audit::Timestamp::from_system(std::time::SystemTime::now()),
+    };
+    let exit = match commands::run(cli, &context) {
+        Ok(exit) => exit,
+        Err(failures) => {
+            failure::print(&failures, errors);
+            failures.exit()
+        }
+    };
+    exit.into()
+}
+
+/// Help and version go to stdout and are no error; clap's own errors are already in our style.
+fn usage_error(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+    .into()
+}

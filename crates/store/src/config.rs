@@ -12,7 +12,11 @@ pub struct JournalConfig {
     pub queue_bytes: u64,
     /// Bytes of a staged body kept in memory; a larger one goes to a file of its own. Default 8 MiB.
     pub body_in_memory: u64,
-    /// Segments whose newest record came in longer ago are removed. Default: kept whatever their age.
+    /// Different events a staged body may have; of each some 70 bytes are kept in memory until it is committed. A
+    /// body of more is refused. Default 4,194,304: a body of 1 GiB whose events have 256 bytes.
+    pub max_body_events: usize,
+    /// Segments whose newest record came in longer ago are removed; a segment takes no more blocks
+    /// once it is a sixteenth of this old. Default: kept whatever their age.
     pub max_age: Option<Duration>,
     /// The oldest segments are removed while all together are larger. Default: no bound.
     pub max_size: Option<u64>,
@@ -50,6 +54,7 @@ impl Default for JournalConfig {
             segment_size: 64 << 20,
             queue_bytes: 64 << 20,
             body_in_memory: 8 << 20,
+            max_body_events: 4 << 20,
             max_age: None,
             max_size: None,
             reserve: 16 << 20,

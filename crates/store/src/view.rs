@@ -81,6 +81,8 @@ pub struct JournalView {
 }
 
 struct ViewedSegment {
+    /// As read last. After a failed sync another file takes the name of one that was seen, with another time.
+    header: Vec<u8>,
     blocks: Vec<BlockRef>,
     damage: Vec<Damage>,
     /// Where to go on; none once a next segment came and it was walked to its end.
@@ -157,6 +159,8 @@ impl JournalView {
     /// # Errors
     /// When the directory or a segment cannot be read.
     pub fn refresh(&mut self) -> Result<(), ReadError> {
+        // The file may be gone, or another one have its name.
+        self.close_file();
         // Before listing, so that every segment with a record below it is listed.
         let durable = self.journal.as_ref().map(|journal| journal.next_seq());
         let entries = self.files.list(&self.dir).map_err(io_error(&self.dir))?;
@@ -179,9 +183,11 @@ impl JournalView {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(io_error(&path)(error)),
         };
-        let Some(journal_id) = self.journal_id_of(&*file, &path)? else { return Ok(()) };
-        let known = self.segments.remove(&first_seq).filter(|segment| segment.walk.as_ref().is_some_and(|walk| walk.offset() <= size));
-        let mut segment = known.unwrap_or_else(|| ViewedSegment { blocks: Vec::new(), damage: Vec::new(), walk: None });
+        let header = read_range(&*file, 0, segment::HEADER_SIZE).map_err(io_error(&path))?;
+        let Some(journal_id) = self.journal_id_of(&header, &path)? else { return Ok(()) };
+        let is_same = |segment: &ViewedSegment| segment.header == header && segment.walk.as_ref().is_some_and(|walk| walk.offset() <= size);
+        let known = self.segments.remove(&first_seq).filter(is_same);
+        let mut segment = known.unwrap_or_else(|| ViewedSegment { header, blocks: Vec::new(), damage: Vec::new(), walk: None });
         let mut walk = match segment.walk.take() {
             Some(walk) => walk.with_file(file),
             None => Walk::new(file, journal_id, first_seq, Check::Header),
@@ -231,9 +237,8 @@ impl JournalView {
     }
 
     /// The journal's id; `None` while the first segment has no header yet.
-    fn journal_id_of(&mut self, file: &dyn File, path: &Path) -> Result<Option<[u8; 16]>, ReadError> {
-        let header = read_range(file, 0, segment::HEADER_SIZE).map_err(io_error(path))?;
-        let of_segment = match SegmentHeader::decode(&header) {
+    fn journal_id_of(&mut self, header: &[u8], path: &Path) -> Result<Option<[u8; 16]>, ReadError> {
+        let of_segment = match SegmentHeader::decode(header) {
             Ok(header) => Some(header.journal_id),
             Err(segment::HeaderError::Damaged) => None,
             Err(reason) => return Err(io_error(path)(io::Error::new(io::ErrorKind::InvalidData, reason))),
@@ -286,6 +291,11 @@ impl JournalView {
             heads,
             bytes: bytes.into(),
         }))
+    }
+
+    /// Lets go of the file read last: where retention removed it, its space becomes free.
+    pub fn close_file(&self) {
+        self.last_file.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// What stands in a block's meta where a journal keeps a source's position.

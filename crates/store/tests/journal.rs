@@ -28,7 +28,12 @@ fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
     let mut batch = Batch::new(origin("webhook"), at(1000));
     for number in numbers {
         let (head, bytes) = event(number);
-        batch.push_with(|out| { out.extend_from_slice(&bytes); Ok::<_, ()>(head) }).unwrap();
+        batch
+            .push_with(|out| {
+                out.extend_from_slice(&bytes);
+                Ok::<_, ()>(head)
+            })
+            .unwrap();
     }
     batch
 }
@@ -46,7 +51,12 @@ fn read_all(reader: &mut impl Reader) -> Vec<(u64, String)> {
     let mut found = Vec::new();
     loop {
         match reader.next().unwrap() {
-            Next::Block(block) => found.extend(block.records().filter(|record| record.head.kind == RecordKind::Event).map(|record| (record.seq, String::from_utf8(record.bytes.to_vec()).unwrap()))),
+            Next::Block(block) => found.extend(
+                block
+                    .records()
+                    .filter(|record| record.head.kind == RecordKind::Event)
+                    .map(|record| (record.seq, String::from_utf8(record.bytes.to_vec()).unwrap())),
+            ),
             Next::Gap(gap) => panic!("{gap:?}"),
             Next::End => return found,
         }
@@ -71,7 +81,12 @@ fn what_was_appended_comes_back_after_a_restart() {
     assert_eq!(wait(journal.append(batch(0..5))).unwrap(), stored(0, 0, 5));
     let mut former = Batch::new(origin("webhook"), at(1000));
     let (head, bytes) = event(9);
-    former.push_with(|out| { out.extend_from_slice(&bytes); Ok::<_, ()>(RecordHead { former_id: event(1).0.id, ..head }) }).unwrap();
+    former
+        .push_with(|out| {
+            out.extend_from_slice(&bytes);
+            Ok::<_, ()>(RecordHead { former_id: event(1).0.id, ..head })
+        })
+        .unwrap();
     assert_eq!(wait(journal.append(former)).unwrap(), stored(0, 0, 1));
     let expected: Vec<_> = [0, 1, 2, 3, 4, 7].into_iter().enumerate().map(|(index, number)| (index as u64 + 1, line(number))).collect();
     let mut reader = journal.reader("all", StartFrom::Earliest).unwrap();
@@ -236,7 +251,9 @@ fn the_contract_holds() {
     let dir = tempfile::tempdir().unwrap();
     decklog_store::testing::check_journal(&open(dir.path()));
     let dir = tempfile::tempdir().unwrap();
-    decklog_store::testing::check_journal(&LocalJournal::open(dir.path(), JournalConfig { segment_size: 500, body_in_memory: 1, ..JournalConfig::default() }).unwrap());
+    decklog_store::testing::check_journal(
+        &LocalJournal::open(dir.path(), JournalConfig { segment_size: 500, body_in_memory: 1, ..JournalConfig::default() }).unwrap(),
+    );
     let dir = tempfile::tempdir().unwrap();
     for journal in [LocalJournal::in_memory().unwrap(), open(dir.path())] {
         let mut reader = journal.reader("r", StartFrom::Earliest).unwrap();

@@ -29,7 +29,12 @@ fn batch(numbers: std::ops::Range<u8>) -> Batch {
             time: Timestamp::new(1_767_225_500 + i64::from(number), u32::from(number)).unwrap(),
             former_id: None,
         };
-        batch.push_with(|out| { out.extend_from_slice(&line(number)); Ok::<_, ()>(head) }).unwrap();
+        batch
+            .push_with(|out| {
+                out.extend_from_slice(&line(number));
+                Ok::<_, ()>(head)
+            })
+            .unwrap();
     }
     batch
 }

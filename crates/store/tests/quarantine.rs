@@ -51,7 +51,10 @@ fn items_are_listed_and_exported_while_it_is_open_and_later() {
 
 #[test]
 fn the_oldest_go_out_and_are_counted() {
-    for config in [QuarantineConfig { max_items: 20, segment_size: 1000, ..QuarantineConfig::default() }, QuarantineConfig { max_size: 10_000, segment_size: 1000, ..QuarantineConfig::default() }] {
+    for config in [
+        QuarantineConfig { max_items: 20, segment_size: 1000, ..QuarantineConfig::default() },
+        QuarantineConfig { max_size: 10_000, segment_size: 1000, ..QuarantineConfig::default() },
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let quarantine = LocalQuarantine::open(dir.path(), config.clone()).unwrap();
         for number in 0..200 {
@@ -96,5 +99,24 @@ fn what_was_kept_outlives_power_cuts() {
         for place in &kept {
             assert_eq!(found.iter().filter(|found| *found == place).count(), 1, "seed {seed}: {place}");
         }
+    }
+}
+
+#[test]
+fn a_removal_that_failed_halfway_does_not_end_all_removals() {
+    for n in 0..40 {
+        let files = MemoryFiles::new();
+        let config = QuarantineConfig { max_items: 20, segment_size: 1000, ..QuarantineConfig::default() };
+        let quarantine =
+            LocalQuarantine::open_with(Path::new("/data"), config, Arc::new(files.clone()), Arc::new(SystemClock::default()), QuarantineMetrics::default())
+                .unwrap();
+        for number in 0..100 {
+            if number == 50 {
+                files.strike(n, Fault::Fail);
+            }
+            let _ = quarantine.put(vec![refused(&number.to_string(), b"x")]);
+        }
+        let view = QuarantineView::open_with(Path::new("/data"), Arc::new(files)).unwrap();
+        assert!(view.items().count() <= 20, "call {n}: {}", view.items().count());
     }
 }

@@ -8,8 +8,9 @@
 
 use std::borrow::Cow;
 
+use super::bytes::{readable, text_from_bytes};
 use super::{AuthenticationMetadata, Event, Extra, ListMeta, ObjectReference, Status, StatusCause, StatusDetails, UserInfo};
-use crate::json::{JsonError, JsonErrorKind, RawJson, Scanner, unescape};
+use crate::json::{JsonError, JsonErrorKind, RawJson, Scanner, StringSpan, unescape};
 use crate::time::Timestamp;
 
 /// Why no event can be read from a text.
@@ -60,6 +61,9 @@ pub struct Decoded<'a> {
     pub event: Event<'a>,
     /// Whether white space stands outside strings: then the text is not yet the stored line.
     pub spaced: bool,
+    /// Whether strings hold escapes for what could be written plainly, so that a look at the text alone may
+    /// miss words in them.
+    pub oddly_escaped: bool,
 }
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -78,53 +82,56 @@ impl<'a> Event<'a> {
     /// # Errors
     /// As [`Event::decode`].
     pub fn decode_noting(text: &'a str) -> Result<Decoded<'a>> {
-        let mut decoder = Decoder { text, scanner: Scanner::new(text.as_bytes()) };
-        let mut event = Event::default();
-        decoder.event(&mut event)?;
-        decoder.scanner.expect_end()?;
-        check_kind(&event)?;
-        if matches!(event.api_version.as_deref(), Some("audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1")) {
-            from_removed_version(&mut event);
-        }
-        Ok(Decoded { event, spaced: decoder.scanner.spaced })
+        Self::decode_item(text, "")
     }
 
-    /// Reads bytes that may hold invalid UTF-8: each invalid byte becomes U+FFFD in `scratch`, as Go does.
+    /// [`Event::decode_noting`] for an item of an EventList, which has the list's `apiVersion` where it
+    /// names none itself.
+    ///
+    /// # Errors
+    /// As [`Event::decode`].
+    pub fn decode_item(text: &'a str, list_version: &'a str) -> Result<Decoded<'a>> {
+        Decoder { text, scanner: Scanner::new(text.as_bytes()), encoding: Encoding::Utf8 }.whole(list_version)
+    }
+
+    /// Reads bytes that may hold invalid UTF-8, as Go does: in a string such a byte becomes U+FFFD, in a body
+    /// it stays (`scratch` holds the text that stands for the bytes, see [`text_from_bytes`]).
     ///
     /// # Errors
     /// As [`Event::decode`].
     pub fn decode_lossy(bytes: &[u8], scratch: &'a mut String) -> Result<Event<'a>> {
-        scratch.clear();
-        for chunk in bytes.utf8_chunks() {
-            scratch.push_str(chunk.valid());
-            scratch.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
-        }
-        Self::decode(scratch)
+        *scratch = text_from_bytes(bytes).into_owned();
+        let text = scratch.as_str();
+        Ok(Decoder { text, scanner: Scanner::new(text.as_bytes()), encoding: Encoding::Bytes }.whole("")?.event)
     }
 }
 
-fn check_kind(event: &Event<'_>) -> Result<()> {
+fn check_kind(kind: Option<&str>, version: &str) -> Result<()> {
     let refuse = |kind| Err(DecodeError { at: 0, field: None, kind });
-    match event.kind.as_deref() {
-        None | Some("" | "Event") => {}
-        Some(other) => return refuse(DecodeErrorKind::OtherKind(other.to_owned())),
+    match (kind, version) {
+        (Some(other), _) if !matches!(other, "" | "Event") => refuse(DecodeErrorKind::OtherKind(other.to_owned())),
+        (_, "" | "audit.k8s.io/v1" | "audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1") => Ok(()),
+        (_, other) => refuse(DecodeErrorKind::OtherVersion(other.to_owned())),
     }
-    match event.api_version.as_deref() {
-        None | Some("" | "audit.k8s.io/v1" | "audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1") => Ok(()),
-        Some(other) => refuse(DecodeErrorKind::OtherVersion(other.to_owned())),
-    }
+}
+
+/// How an objectRef names them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GroupVersion {
+    Apart,
+    InOneField,
 }
 
 /// v1alpha1 and v1beta1 had `timestamp` and `metadata.creationTimestamp` at second precision, used where the
 /// micro times are missing; v1alpha1 had group and version in one field (`pkg/apis/audit/v1alpha1/conversion.go`).
-fn from_removed_version(event: &mut Event<'_>) {
+fn from_removed_version(event: &mut Event<'_>, group_version: GroupVersion) {
     let unknown = |name: &str| event.unknown.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value);
     let read = |value: Option<RawJson<'_>>| Timestamp::parse_rfc3339(value?.as_string()?.as_ref());
     let received = read(unknown("timestamp"));
     let created = read(unknown("metadata").and_then(|metadata| metadata.member("creationTimestamp")));
     event.request_received_timestamp = event.request_received_timestamp.or(received);
     event.stage_timestamp = event.stage_timestamp.or(created);
-    if event.api_version.as_deref() != Some("audit.k8s.io/v1alpha1") {
+    if group_version == GroupVersion::Apart {
         return;
     }
     if let Some(object) = &mut event.object_ref
@@ -143,9 +150,37 @@ fn from_removed_version(event: &mut Event<'_>) {
 struct Decoder<'a> {
     text: &'a str,
     scanner: Scanner<'a>,
+    encoding: Encoding,
 }
 
+/// Whether the text is the one that came or stands for bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Utf8,
+    Bytes,
+}
+
+/// Some editors put it in front of a file; kube-apiserver's codec takes it too.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 impl<'a> Decoder<'a> {
+    fn whole(mut self, list_version: &str) -> Result<Decoded<'a>> {
+        if self.text.starts_with(BYTE_ORDER_MARK) {
+            self.scanner.at = BYTE_ORDER_MARK.len();
+        }
+        let mut event = Event::default();
+        self.event(&mut event)?;
+        self.scanner.expect_end()?;
+        let own_version = event.api_version.as_deref().filter(|version| !version.is_empty());
+        check_kind(event.kind.as_deref(), own_version.unwrap_or(list_version))?;
+        match own_version.unwrap_or(list_version) {
+            "audit.k8s.io/v1alpha1" => from_removed_version(&mut event, GroupVersion::InOneField),
+            "audit.k8s.io/v1beta1" => from_removed_version(&mut event, GroupVersion::Apart),
+            _ => {}
+        }
+        Ok(Decoded { event, spaced: self.scanner.spaced, oddly_escaped: self.scanner.oddly_escaped })
+    }
+
     fn event(&mut self, event: &mut Event<'a>) -> Result<()> {
         self.members(|decoder, key| {
             match key.as_ref() {
@@ -165,9 +200,7 @@ impl<'a> Decoder<'a> {
                 "responseStatus" => decoder.optional(&mut event.response_status, Self::status),
                 "requestObject" => decoder.raw_into(&mut event.request_object),
                 "responseObject" => decoder.raw_into(&mut event.response_object),
-                "requestReceivedTimestamp" => {
-                    decoder.time_into("requestReceivedTimestamp", &mut event.request_received_timestamp, &mut event.unreadable_times)
-                }
+                "requestReceivedTimestamp" => decoder.time_into("requestReceivedTimestamp", &mut event.request_received_timestamp, &mut event.unreadable_times),
                 "stageTimestamp" => decoder.time_into("stageTimestamp", &mut event.stage_timestamp, &mut event.unreadable_times),
                 "annotations" => decoder.annotations_into(&mut event.annotations),
                 _ => {
@@ -379,7 +412,13 @@ impl<'a> Decoder<'a> {
     #[inline]
     fn string(&mut self) -> Result<Cow<'a, str>> {
         let span = self.scanner.string()?;
-        Ok(unescape(&self.text[span.start..span.end], span.escaped))
+        Ok(self.plain(span))
+    }
+
+    #[inline]
+    fn plain(&self, span: StringSpan) -> Cow<'a, str> {
+        let text = unescape(&self.text[span.start..span.end], span.escaped);
+        if self.encoding == Encoding::Bytes { readable(text) } else { text }
     }
 
     fn optional<T: Default>(&mut self, field: &mut Option<T>, read: impl FnOnce(&mut Self, &mut T) -> Result<()>) -> Result<()> {
@@ -405,7 +444,7 @@ impl<'a> Decoder<'a> {
         while self.scanner.more(first, b'}')? {
             first = false;
             let span = self.scanner.key()?;
-            let key = unescape(&self.text[span.start..span.end], span.escaped);
+            let key = self.plain(span);
             member(self, key)?;
         }
         Ok(())

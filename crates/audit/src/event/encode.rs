@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::bytes::byte_at;
 use super::{Event, ListMeta, ObjectReference, Status, StatusDetails, UserInfo};
 use crate::json::{RawJson, compact_into};
 use crate::time::Timestamp;
@@ -21,13 +22,16 @@ pub enum EncodeError {}
 /// # Errors
 /// None at present.
 pub fn write_log_line(event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    out.extend_from_slice(b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",");
-    event_members(event, out);
+    out.extend_from_slice(b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\"");
+    event_members(event, &mut Members { out, first: false });
     out.extend_from_slice(b"}\n");
     Ok(())
 }
 
-/// Appends the body kube-apiserver's webhook backend posts for `events`: items without kind and apiVersion.
+/// Appends the body kube-apiserver's webhook backend posts for `events`.
+///
+/// Items have the `kind` and `apiVersion` that the events carry: kube-apiserver's own carry none, so clear
+/// both in events that were decoded from a log.
 ///
 /// # Errors
 /// None at present.
@@ -36,15 +40,17 @@ pub fn write_event_list<'e, 'a: 'e>(events: impl IntoIterator<Item = &'e Event<'
     let start = out.len();
     for event in events {
         out.extend_from_slice(if out.len() == start { b"[{" } else { b",{" });
-        event_members(event, out);
+        let mut members = Members { out, first: true };
+        members.text("kind", &event.kind);
+        members.text("apiVersion", &event.api_version);
+        event_members(event, &mut members);
         out.push(b'}');
     }
     out.extend_from_slice(if out.len() == start { b"null}\n" } else { b"]}\n" });
     Ok(())
 }
 
-fn event_members(event: &Event<'_>, out: &mut Vec<u8>) {
-    let mut members = Members { out, first: true };
+fn event_members(event: &Event<'_>, members: &mut Members<'_>) {
     members.always("level", &event.level);
     members.always("auditID", &event.audit_id);
     members.always("stage", &event.stage);
@@ -69,7 +75,7 @@ fn event_members(event: &Event<'_>, out: &mut Vec<u8>) {
     members.raw("responseObject", event.response_object);
     members.time("requestReceivedTimestamp", event.request_received_timestamp);
     members.time("stageTimestamp", event.stage_timestamp);
-    annotations(event, &mut members);
+    annotations(event, members);
 }
 
 fn user(user: &UserInfo<'_>, members: &mut Members<'_>) {
@@ -214,7 +220,7 @@ impl Members<'_> {
 
     fn time(&mut self, name: &str, value: Option<Timestamp>) {
         self.key(name);
-        match value {
+        match value.filter(|time| !time.is_zero_in_go()) {
             Some(time) => {
                 self.out.push(b'"');
                 self.out.extend_from_slice(time.micro_text().as_str().as_bytes());
@@ -264,6 +270,7 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
             0..=0x1f | b'<' | b'>' | b'&' => (b"", 1),
             0xe2 if bytes[at..].starts_with(b"\xe2\x80\xa8") => (b"\\u2028", 3),
             0xe2 if bytes[at..].starts_with(b"\xe2\x80\xa9") => (b"\\u2029", 3),
+            0xf4 if byte_at(&bytes[at..]).is_some() => (b"\\ufffd", 4),
             _ => continue,
         };
         out.extend_from_slice(&bytes[start..at]);
@@ -293,6 +300,7 @@ fn write_raw(raw: RawJson<'_>, out: &mut Vec<u8>) {
         bytes.iter().enumerate().position(|(at, byte)| match byte {
             b'<' | b'>' | b'&' => true,
             0xe2 => bytes[at..].starts_with(b"\xe2\x80\xa8") || bytes[at..].starts_with(b"\xe2\x80\xa9"),
+            0xf4 => byte_at(&bytes[at..]).is_some(),
             _ => false,
         })
     };
@@ -305,6 +313,10 @@ fn write_raw(raw: RawJson<'_>, out: &mut Vec<u8>) {
         let length = if rest[at] == 0xe2 {
             out.extend_from_slice(if rest[at + 2] == 0xa8 { b"\\u2028" } else { b"\\u2029" });
             3
+        } else if let Some(byte) = byte_at(&rest[at..]) {
+            // `json.Compact` does not look at what is UTF-8.
+            out.push(byte);
+            4
         } else {
             write_unicode_escape(rest[at], out);
             1

@@ -1,15 +1,20 @@
 //! The legacy text format of kube-apiserver's log backend (`--audit-log-format=legacy`).
 //!
-//! Source of the behaviour: `k8s.io/apiserver/pkg/audit/format.go` (v0.36.3). The time zone is UTC, as the
-//! process zone of every control-plane image is.
+//! Source of the behaviour: `k8s.io/apiserver/pkg/audit/format.go` (v0.36.3).
 
 use std::fmt::Write as _;
 
 use super::Event;
+use super::bytes::byte_of;
 
 /// Appends the one line the legacy format has for `event`, newline included. It holds no object, no
-/// annotations and no bodies.
+/// annotations and no bodies. The time zone is UTC, the one of every control-plane image.
 pub fn write_legacy_line(event: &Event<'_>, out: &mut Vec<u8>) {
+    write_legacy_line_at(event, 0, out);
+}
+
+/// [`write_legacy_line`] of a process whose time zone is `offset_seconds` east of UTC.
+pub fn write_legacy_line_at(event: &Event<'_>, offset_seconds: i32, out: &mut Vec<u8>) {
     let present = |text: Option<&str>, missing: &str| match text {
         Some(text) if !text.is_empty() => text.to_owned(),
         _ => missing.to_owned(),
@@ -22,15 +27,12 @@ pub fn write_legacy_line(event: &Event<'_>, out: &mut Vec<u8>) {
     };
     let (as_user, as_groups) = match &event.impersonated_user {
         None => ("<self>".to_owned(), "<lookup>".to_owned()),
-        Some(user) => (
-            user.username.as_deref().unwrap_or_default().to_owned(),
-            user.groups.as_deref().map_or_else(|| "<lookup>".to_owned(), quote_all),
-        ),
+        Some(user) => (user.username.as_deref().unwrap_or_default().to_owned(), user.groups.as_deref().map_or_else(|| "<lookup>".to_owned(), quote_all)),
     };
     let ip = event.source_ips.as_deref().and_then(<[_]>::first).map_or("<unknown>", |ip| ip.as_ref());
     let namespace = present(event.object_ref.as_ref().and_then(|object| object.namespace.as_deref()), "<none>");
     let response = event.response_status.as_ref().map_or_else(|| "<deferred>".to_owned(), |status| status.code.unwrap_or(0).to_string());
-    let time = event.request_received_timestamp.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| time.rfc3339_nano());
+    let time = event.request_received_timestamp.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| time.rfc3339_nano_at(offset_seconds));
     let text = |value: &Option<std::borrow::Cow<'_, str>>| quote(value.as_deref().unwrap_or_default());
     let line = format!(
         "{time} AUDIT: id={} stage={} ip={} method={} user={} groups={} as={} asgroups={} user-agent={} namespace={} uri={} response=\"{response}\"\n",
@@ -68,6 +70,9 @@ fn quote(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             '\u{b}' => quoted.push_str("\\v"),
+            character if let Some(byte) = byte_of(character) => {
+                write!(quoted, "\\x{byte:02x}").expect("writing to a string cannot fail");
+            }
             character if is_print(character) => quoted.push(character),
             character => {
                 let code = character as u32;
@@ -93,5 +98,5 @@ fn is_print(character: char) -> bool {
     // A combining mark is escaped by `escape_debug` only at the start of a string.
     let mut text = String::from("a");
     text.push(character);
-    !text.escape_debug().nth(1).is_some_and(|first| first == '\\') || character == '\''
+    text.escape_debug().nth(1) != Some('\\') || character == '\''
 }

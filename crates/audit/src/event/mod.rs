@@ -7,17 +7,24 @@
 //!
 //! Field names, order and omission rules: `k8s.io/apiserver/pkg/apis/audit/v1/types.go` (v0.36.3).
 
+mod bytes;
 mod decode;
 mod derived;
 mod encode;
 mod legacy;
 
+#[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
+pub use bytes::text_from_bytes;
 pub use decode::{DecodeError, DecodeErrorKind, Decoded};
-pub use derived::{Outcome, UserType, VerbClass};
+pub use derived::{LATENCY_ANNOTATION, Outcome, UserType, VerbClass};
 pub use encode::{EncodeError, write_event_list, write_log_line};
-pub use legacy::write_legacy_line;
+pub use legacy::{write_legacy_line, write_legacy_line_at};
 
 use crate::json::RawJson;
 use crate::time::Timestamp;

@@ -155,6 +155,13 @@ impl<'a> Iterator for Elements<'a> {
 /// See [`RawJson::members`].
 pub struct Members<'a>(Parts<'a>);
 
+impl Members<'_> {
+    /// The offset in the object's text behind the member given last.
+    pub(crate) fn offset(&self) -> usize {
+        self.0.scanner.at
+    }
+}
+
 impl<'a> Iterator for Members<'a> {
     type Item = (Cow<'a, str>, RawJson<'a>);
 

@@ -2,12 +2,56 @@ use super::*;
 use proptest::prelude::*;
 
 const GOOD: &[&str] = &[
-    "null", "true", "-0", "1.50", "1e400", "-1E+2", "\"\"", "\"\\ud800\"", "\"\\ud83d\\ude00\"", "[]", "{}", "[[],{}]", "{\"a\":1,\"a\":2}",
-    "{\"a\":[1,2,{\"b\":null}],\"c\":\"\\\\\\\"\"}", "18446744073709551616", "\"\\u0000\\/\"", "[\"long string without any escape in it\",\"é\"]",
+    "null",
+    "true",
+    "-0",
+    "1.50",
+    "1e400",
+    "-1E+2",
+    "\"\"",
+    "\"\\ud800\"",
+    "\"\\ud83d\\ude00\"",
+    "[]",
+    "{}",
+    "[[],{}]",
+    "{\"a\":1,\"a\":2}",
+    "{\"a\":[1,2,{\"b\":null}],\"c\":\"\\\\\\\"\"}",
+    "18446744073709551616",
+    "\"\\u0000\\/\"",
+    "[\"long string without any escape in it\",\"é\"]",
 ];
 const BAD: &[&str] = &[
-    "nul1", "01", "1.", "-", "1e", ".5", "+1", "\"\\x\"", "\"\\u12g4\"", "\"\u{1}\"", "[1,]", "{,}", "{\"a\"}", "{\"a\":}", "[1 2]", "{\"a\":1,}", "]", "'a'", "{a:1}", "[}", "{]", "NaN", "",
-    "[,1]", "{\"a\":1]", "tru", "\"abc", "[", "{", "{\"a\":", "[1,",
+    "nul1",
+    "01",
+    "1.",
+    "-",
+    "1e",
+    ".5",
+    "+1",
+    "\"\\x\"",
+    "\"\\u12g4\"",
+    "\"\u{1}\"",
+    "[1,]",
+    "{,}",
+    "{\"a\"}",
+    "{\"a\":}",
+    "[1 2]",
+    "{\"a\":1,}",
+    "]",
+    "'a'",
+    "{a:1}",
+    "[}",
+    "{]",
+    "NaN",
+    "",
+    "[,1]",
+    "{\"a\":1]",
+    "tru",
+    "\"abc",
+    "[",
+    "{",
+    "{\"a\":",
+    "[1,",
 ];
 
 #[test]
@@ -66,7 +110,23 @@ fn tokens_and_parts_agree() {
     use Token::*;
     assert_eq!(
         all,
-        [ObjectStart, Key("a".into()), ArrayStart, Number("1"), ObjectStart, Key("b".into()), Null, ObjectEnd, ArrayEnd, Key("c".into()), ObjectStart, ObjectEnd, Key("a".into()), String("x".into()), ObjectEnd]
+        [
+            ObjectStart,
+            Key("a".into()),
+            ArrayStart,
+            Number("1"),
+            ObjectStart,
+            Key("b".into()),
+            Null,
+            ObjectEnd,
+            ArrayEnd,
+            Key("c".into()),
+            ObjectStart,
+            ObjectEnd,
+            Key("a".into()),
+            String("x".into()),
+            ObjectEnd
+        ]
     );
     assert_eq!(raw.members().count(), 3);
     assert_eq!(raw.member("a").unwrap().as_string().unwrap(), "x");

@@ -15,6 +15,8 @@ pub(crate) const FLAG_CHECKPOINT: u16 = 1;
 /// No part of a block is larger.
 pub(crate) const MAX_PART: usize = 1 << 30;
 pub(crate) const MAX_META: usize = 64 << 10;
+/// No block has more records: of each one reading it keeps some 90 bytes.
+pub(crate) const MAX_RECORDS: usize = 1 << 20;
 /// Bytes of one record in the heads part.
 pub(crate) const HEAD_SIZE: usize = 1 + 1 + 1 + 4 + 8 + 4;
 
@@ -124,7 +126,7 @@ impl BlockHeader {
         let is_sane = header.bytes_size as usize <= MAX_PART
             && header.bytes_length as usize <= MAX_PART + (MAX_PART >> 4)
             && header.n_ids <= header.n_records
-            && header.n_records as usize * HEAD_SIZE <= MAX_PART
+            && header.n_records as usize <= MAX_RECORDS
             && header.seq_in_segment < 1 << 62;
         is_sane.then_some(header)
     }
@@ -202,7 +204,11 @@ impl<'a> Meta<'a> {
     }
 }
 
+/// The content of a frame, which has to say itself that it is this large: nothing is allocated for another one.
 fn decompress(frame: &[u8], size: usize) -> Option<Vec<u8>> {
+    if zstd::zstd_safe::get_frame_content_size(frame).ok()?? != size as u64 {
+        return None;
+    }
     DECOMPRESSOR.with_borrow_mut(|decompressor| {
         let decompressor = match decompressor {
             Some(decompressor) => decompressor,

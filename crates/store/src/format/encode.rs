@@ -9,7 +9,7 @@ use std::io;
 use decklog_audit::Timestamp;
 use decklog_audit::journal::{EventId, Origin, RecordHead, RecordKind, SourcePosition};
 
-use super::block::{FLAG_CHECKPOINT, HEADER_SIZE, HEAD_SIZE, MAGIC, MAX_META, MAX_PART, header_checksum, ids};
+use super::block::{FLAG_CHECKPOINT, HEAD_SIZE, HEADER_SIZE, MAGIC, MAX_META, MAX_PART, MAX_RECORDS, header_checksum, ids};
 use super::{Bytes, put_position, put_short_text, put_time};
 
 /// Fast, and within a few per cent of the next levels on audit events.
@@ -47,6 +47,8 @@ pub(crate) struct EncodedBlock {
 pub(crate) enum EncodeError {
     #[error("a batch of {0} bytes is more than a block takes (1 GiB)")]
     TooLarge(usize),
+    #[error("a batch of {0} records is more than a block takes ({MAX_RECORDS})")]
+    TooMany(usize),
     #[error("a source position or origin of {0} bytes is more than a block takes (64 KiB)")]
     MetaTooLarge(usize),
     #[error("compression failed: {0}")]
@@ -55,8 +57,11 @@ pub(crate) enum EncodeError {
 
 impl EncodedBlock {
     pub(crate) fn new(content: &Content<'_>) -> Result<Self, EncodeError> {
-        if content.bytes.len() >= MAX_PART || content.heads.len() * HEAD_SIZE >= MAX_PART {
+        if content.bytes.len() >= MAX_PART {
             return Err(EncodeError::TooLarge(content.bytes.len()));
+        }
+        if content.heads.len() > MAX_RECORDS {
+            return Err(EncodeError::TooMany(content.heads.len()));
         }
         let n_ids = content.heads.iter().filter(|head| head.id.is_some()).count();
         let mut bytes = Vec::with_capacity(1024 + n_ids * 16 + content.bytes.len() / 6);
@@ -193,4 +198,52 @@ fn compress(part: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
             Ok(())
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::block::{BlockHeader, MAX_RECORDS, NoHeader};
+    use decklog_audit::journal::RecordFlags;
+
+    fn block(n_records: usize, bytes: &[u8]) -> Result<EncodedBlock, EncodeError> {
+        let head =
+            RecordHead { kind: RecordKind::Mark, flags: RecordFlags::default(), end: bytes.len(), id: None, time: Timestamp::default(), former_id: None };
+        let heads = vec![head; n_records];
+        EncodedBlock::new(&Content {
+            origin: &Origin::default(),
+            ingested_at: Timestamp::default(),
+            position: None,
+            heads: &heads,
+            bytes,
+            is_checkpoint: false,
+        })
+    }
+
+    /// The block with another number in its header, sealed again.
+    fn with_number(mut block: EncodedBlock, at: usize, number: u32) -> EncodedBlock {
+        block.bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        block.place(&[1; 16], 0, 0);
+        block
+    }
+
+    #[test]
+    fn a_frame_is_unpacked_only_to_the_size_both_it_and_the_header_say() {
+        let zeros = vec![0; 1 << 20];
+        for (size, is_right) in [(1 << 20, true), ((1 << 20) - 1, false), (1 << 30, false)] {
+            let block = with_number(block(1, &zeros).unwrap(), 28, size);
+            let (header, _) = BlockHeader::decode(block.bytes(), &[1; 16]).unwrap();
+            assert!(header.is_whole(block.bytes()));
+            assert_eq!(header.records(block.bytes()).is_some(), is_right, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_block_has_a_bounded_number_of_records_written_and_read() {
+        assert!(matches!(block(MAX_RECORDS + 1, b"x"), Err(EncodeError::TooMany(_))));
+        let most = with_number(block(MAX_RECORDS, b"x").unwrap(), 36, MAX_RECORDS as u32);
+        assert!(BlockHeader::decode(most.bytes(), &[1; 16]).is_ok());
+        let more = with_number(most, 36, MAX_RECORDS as u32 + 1);
+        assert_eq!(BlockHeader::decode(more.bytes(), &[1; 16]).unwrap_err(), NoHeader::Bad);
+    }
 }

@@ -55,8 +55,9 @@
 //! **Damage**: a header is found again, behind bytes that are none, by its first four bytes and checksum. The
 //! checksum begins with the journal id, which no sender knows: bytes of an event cannot pose as a block.
 //!
-//! **Limits**: a block's compressed and plain parts are each below 1 GiB; meta is at most 64 KiB. A larger batch
-//! is refused (batches are a few MiB; a large body comes in parts, see `staged.rs`).
+//! **Limits**: a block's compressed and plain parts are each below 1 GiB; meta is at most 64 KiB; it has at
+//! most 1,048,576 records. A larger batch is refused (batches are a few MiB; a large body comes in parts, see
+//! `body.rs`), and so is a header that claims more, or a zstd frame whose own size is not that of the header.
 //!
 //! **Versions**: a reader refuses a version it does not know. `testdata/journal-v1` keeps a journal of this one.
 

@@ -109,6 +109,10 @@ impl Body {
     /// Writes one block; its source's position is kept for the whole body's end.
     fn write(&mut self, content: &Content<'_>) -> Result<(), AppendError> {
         let shared = Arc::clone(&self.shared);
+        let limit = shared.config.max_body_events;
+        if self.identities.len() + content.heads.len() > limit {
+            return Err(AppendError::Unwritable { reason: format!("a body of more than {limit} events is not taken: send it in parts") });
+        }
         let mut block = EncodedBlock::new(content).map_err(|error| AppendError::Unwritable { reason: error.to_string() })?;
         block.place(&shared.journal_id, self.n_records(), 0);
         self.part.append(block.bytes()).map_err(|error| shared.append_error(&error))?;
@@ -241,7 +245,6 @@ impl LocalStaged {
         self.write_out(&waiting)?;
         self.write_out(&batch)
     }
-
 }
 
 impl Staged for LocalStaged {

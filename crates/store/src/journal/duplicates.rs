@@ -234,7 +234,10 @@ mod tests {
         assert_eq!(window.claim([event(2, None), event(1, None)].into_iter(), second), Claim::Granted { kept: Kept::All, n_duplicates: 0 });
         window.confirm([EventId([1; 16]), EventId([2; 16])].into_iter(), Timestamp::default());
         let third = window.ticket();
-        assert_eq!(window.claim([event(2, None), event(3, None), event(3, None), event(4, Some(1))].into_iter(), third), Claim::Granted { kept: Kept::Some(vec![1]), n_duplicates: 3 });
+        assert_eq!(
+            window.claim([event(2, None), event(3, None), event(3, None), event(4, Some(1))].into_iter(), third),
+            Claim::Granted { kept: Kept::Some(vec![1]), n_duplicates: 3 }
+        );
     }
 
     #[test]

@@ -37,9 +37,9 @@ use std::time::Duration;
 
 use decklog_audit::journal::{AppendError, Appending, Batch, Journal, ReadError, Staged};
 
-pub(crate) use writer::is_full;
 pub use reader::{LocalReader, StartFrom};
 pub use shared::Health;
+pub(crate) use writer::is_full;
 
 use self::body::LocalStaged;
 use self::recovery::{Places, make_directories, recover};

@@ -19,8 +19,8 @@ use super::writer::Writer;
 use super::{Environment, LocalJournal, LocalReader, StartFrom};
 use crate::clock::{Clock, ManualClock};
 use crate::config::JournalConfig;
-use crate::files::memory::{Fault, MemoryFiles, Random};
 use crate::files::SyncPoint;
+use crate::files::memory::{Fault, MemoryFiles, Random};
 use crate::metrics::JournalMetrics;
 use crate::view::{BlockRead, JournalView};
 
@@ -223,7 +223,8 @@ impl Process {
         };
         let view = journal.view().map_err(|error| error.to_string())?;
         let seen_to = view.oldest_seq();
-        let mut process = Self { journal, writer, view, seen: BTreeMap::new(), seen_to, sent: Vec::new(), tails: <[Tail; 2]>::default(), reader: None, read_to: 0 };
+        let mut process =
+            Self { journal, writer, view, seen: BTreeMap::new(), seen_to, sent: Vec::new(), tails: <[Tail; 2]>::default(), reader: None, read_to: 0 };
         process.look()?;
         process.check_recovered(outside)?;
         Ok(Some(process))
@@ -281,7 +282,8 @@ impl Process {
             outside.had_torn_group |= !self.journal.damage().is_empty();
             if tail == 0
                 && !outside.had_torn_group
-                && let Some(line) = present.last().filter(|line| **line >= position) {
+                && let Some(line) = present.last().filter(|line| **line >= position)
+            {
                 return Err(format!("{}: line {line} is durable, its position is not ({position})", tail_name(tail)));
             }
             if position < outside.tail_acknowledged[tail] {

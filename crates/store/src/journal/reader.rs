@@ -12,7 +12,7 @@ use decklog_audit::journal::{Gap, Next, Origin, ReadError, Reader, RecordBlock};
 use super::cursor::{self, Cursor, MAX_STATE};
 use super::shared::{ReaderInfo, SegmentInfo, Shared};
 use crate::damage::Damage;
-use crate::files::read_range;
+use crate::files::{SyncPoint, read_range};
 use crate::format::block::{BlockHeader, Meta};
 use crate::format::segment::segment_name;
 use crate::format::walk::{Check, DamagedRange, Step, Walk};
@@ -59,7 +59,8 @@ pub(crate) fn forget(shared: &Shared, name: &str) -> Result<(), ReadError> {
     let path = cursor::path(&cursors(shared), name);
     match shared.files.remove(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(path)(error)),
-        _ => {}
+        // Else it could be back after a power cut, and hold its segments for ever.
+        _ => shared.files.sync_dir(&cursors(shared), SyncPoint::CursorRename).map_err(io_error(path))?,
     }
     shared.log().readers.remove(name);
     shared.metrics.forget_reader(name);
@@ -161,7 +162,8 @@ impl LocalReader {
         let bytes = read_range(&**walk.file(), offset, length).map_err(io_error(self.shared.dir.join(segment_name(*segment))))?;
         let records = header.is_whole(&bytes).then(|| header.records(&bytes)).flatten();
         let Some((heads, bytes)) = records else {
-            let damage = Damage { segment: segment_name(*segment), from_offset: offset, to_offset: offset + header.size(), from_seq: self.position, to_seq: end_seq };
+            let damage =
+                Damage { segment: segment_name(*segment), from_offset: offset, to_offset: offset + header.size(), from_seq: self.position, to_seq: end_seq };
             return Ok(self.gap(Gap::from(&damage)));
         };
         if let Some(meta) = Meta::decode(walk.meta())

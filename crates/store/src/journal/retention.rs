@@ -4,6 +4,8 @@
 //! whatever its age, until the disk is full: then limits count more than a reader that lags, and what it
 //! misses is counted.
 
+use std::io;
+
 use decklog_audit::Timestamp;
 use decklog_audit::journal::{Batch, Origin};
 use serde::Serialize;
@@ -41,7 +43,14 @@ pub(crate) enum Why {
 
 /// The segments to remove, oldest first. `candidates` are all but the newest with records, oldest first;
 /// `total_size` counts that one too; `slowest` is the smallest cursor of any reader.
-pub(crate) fn plan(candidates: &[Candidate], total_size: u64, slowest: Option<u64>, config: &JournalConfig, now: Timestamp, pressure: Pressure) -> Vec<(Candidate, Why)> {
+pub(crate) fn plan(
+    candidates: &[Candidate],
+    total_size: u64,
+    slowest: Option<u64>,
+    config: &JournalConfig,
+    now: Timestamp,
+    pressure: Pressure,
+) -> Vec<(Candidate, Why)> {
     let mut size = total_size;
     candidates
         .iter()
@@ -104,7 +113,8 @@ fn remove(shared: &Shared, candidate: Candidate) -> bool {
     let sync = || shared.files.sync_dir(&shared.dir, SyncPoint::Removal);
     let is_unsynced = shared.log().has_unsynced_removal;
     let removed = if is_unsynced { sync() } else { Ok(()) }.and_then(|()| shared.files.remove(&path));
-    if let Err(error) = removed {
+    // One that somebody else removed is gone as well.
+    if let Err(error) = removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }) {
         tracing::warn!(segment = %path.display(), %error, "a segment could not be removed");
         return false;
     }

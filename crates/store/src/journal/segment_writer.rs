@@ -6,10 +6,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use decklog_audit::Timestamp;
 use decklog_audit::journal::Origin;
 
+use super::duplicates::is_older;
 use crate::files::{File, Files, SyncPoint};
 use crate::format::encode::{Content, EncodedBlock};
 use crate::format::put_position;
@@ -24,6 +26,7 @@ pub(crate) struct SegmentWriter {
     dir: PathBuf,
     journal_id: [u8; 16],
     segment_size: u64,
+    segment_age: Option<Duration>,
     next_seq: u64,
     current: Option<OpenSegment>,
     buffer: Vec<u8>,
@@ -34,6 +37,7 @@ struct OpenSegment {
     first_seq: u64,
     /// Up to here everything is durable.
     size: u64,
+    created_at: Timestamp,
 }
 
 /// Where a group went.
@@ -51,7 +55,13 @@ pub(crate) struct Placed {
 
 impl SegmentWriter {
     pub(crate) fn new(files: Arc<dyn Files>, dir: PathBuf, journal_id: [u8; 16], segment_size: u64, next_seq: u64) -> Self {
-        Self { files, dir, journal_id, segment_size, next_seq, current: None, buffer: Vec::new() }
+        Self { files, dir, journal_id, segment_size, segment_age: None, next_seq, current: None, buffer: Vec::new() }
+    }
+
+    /// Begins a new segment also when the present one is this old.
+    #[must_use]
+    pub(crate) fn with_segment_age(self, segment_age: Option<Duration>) -> Self {
+        Self { segment_age, ..self }
     }
 
     /// The number the next record gets.
@@ -59,10 +69,11 @@ impl SegmentWriter {
         self.next_seq
     }
 
-    /// Writes `blocks` and syncs them, in a new segment if the present one is full or there is none. After an
+    /// Writes `blocks` and syncs them, in a new segment if the present one is full or old or there is none. After an
     /// error the present segment is closed: the next call begins a new one.
     pub(crate) fn write(&mut self, blocks: &mut [&mut EncodedBlock], positions: &Positions, now: Timestamp) -> io::Result<Placed> {
-        if self.current.as_ref().is_some_and(|segment| segment.size >= self.segment_size) {
+        let is_over = |segment: &OpenSegment| segment.size >= self.segment_size || self.segment_age.is_some_and(|age| is_older(segment.created_at, now, age));
+        if self.current.as_ref().is_some_and(is_over) {
             self.current = None;
         }
         let result = match self.current.take() {
@@ -110,7 +121,7 @@ impl SegmentWriter {
             Ok(file) => {
                 let size = self.buffer.len() as u64;
                 self.shrink_buffer();
-                Ok((OpenSegment { file, first_seq: self.next_seq, size }, true))
+                Ok((OpenSegment { file, first_seq: self.next_seq, size, created_at: now }, true))
             }
             Err(error) => {
                 // If it stays, the next segment of this name takes its place.

@@ -108,7 +108,14 @@ pub(crate) struct Recovered {
 }
 
 impl Shared {
-    pub(crate) fn new(files: Arc<dyn Files>, clock: Arc<dyn Clock>, config: JournalConfig, dir: PathBuf, metrics: JournalMetrics, recovered: Recovered) -> Self {
+    pub(crate) fn new(
+        files: Arc<dyn Files>,
+        clock: Arc<dyn Clock>,
+        config: JournalConfig,
+        dir: PathBuf,
+        metrics: JournalMetrics,
+        recovered: Recovered,
+    ) -> Self {
         Self {
             files,
             clock,

@@ -27,8 +27,11 @@ pub(crate) struct Writer {
 /// How often figures that change while nothing happens are taken anew.
 const OBSERVE_EVERY: Duration = Duration::from_secs(10);
 
+/// So many segments share the time for which records are kept: a record outlives it by one share, however few come.
+const SEGMENTS_OF_AGE: u32 = 16;
+
 /// However the writer's thread ends, nobody waits for it any more.
-struct Closing(Arc<Shared>);
+pub(super) struct Closing(pub(super) Arc<Shared>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -37,8 +40,9 @@ impl Drop for Closing {
         let items = std::mem::take(&mut queue.items);
         queue.waiting.wake(self.0.next_seq(), Duration::MAX);
         drop(queue);
+        let parked = std::mem::take(&mut self.0.window().parked);
         // Their completions answer that the journal is closed.
-        drop(items);
+        drop((items, parked));
     }
 }
 
@@ -52,6 +56,7 @@ pub(crate) enum Stepped {
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let segments = SegmentWriter::new(Arc::clone(&shared.files), shared.dir.clone(), shared.journal_id, shared.config.segment_size, shared.next_seq());
+        let segments = segments.with_segment_age(shared.config.max_age.map(|max_age| max_age / SEGMENTS_OF_AGE));
         let reserve = Reserve::new(Arc::clone(&shared.files), &shared.dir, shared.config.reserve);
         let now = shared.clock.uptime();
         let mut writer = Self { retention_at: now, observe_at: now, shared, segments, reserve, retry_at: None };
@@ -69,7 +74,8 @@ impl Writer {
             let mut queue = shared.queue();
             while queue.items.is_empty() && !queue.is_closed {
                 let now = shared.clock.uptime();
-                let next = [self.retry_at, Some(self.retention_at), Some(self.observe_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
+                let next =
+                    [self.retry_at, Some(self.retention_at), Some(self.observe_at), queue.waiting.next_deadline()].into_iter().flatten().min().unwrap_or(now);
                 let Some(patience) = next.checked_sub(now).filter(|patience| !patience.is_zero()) else { break };
                 queue = shared.wait_for_work(queue, patience);
             }

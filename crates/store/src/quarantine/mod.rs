@@ -100,7 +100,13 @@ impl LocalQuarantine {
     ///
     /// # Errors
     /// As [`crate::LocalJournal::open`].
-    pub fn open_with(data_dir: &Path, config: QuarantineConfig, files: Arc<dyn Files>, clock: Arc<dyn Clock>, metrics: QuarantineMetrics) -> Result<Self, OpenError> {
+    pub fn open_with(
+        data_dir: &Path,
+        config: QuarantineConfig,
+        files: Arc<dyn Files>,
+        clock: Arc<dyn Clock>,
+        metrics: QuarantineMetrics,
+    ) -> Result<Self, OpenError> {
         let dir = data_dir.join("quarantine");
         make_directories(&*files, &dir, None, data_dir)?;
         let lock = take_lock(&*files, &*clock, &dir.join("lock"), data_dir)?;
@@ -158,7 +164,12 @@ impl LocalQuarantine {
                 return;
             }
             let path = self.dir.join(segment_name(oldest));
-            if let Err(error) = self.files.remove(&path).and_then(|()| self.files.sync_dir(&self.dir, SyncPoint::Removal)) {
+            let removed = match self.files.remove(&path) {
+                // Removed before, when the sync behind it failed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            };
+            if let Err(error) = removed.and_then(|()| self.files.sync_dir(&self.dir, SyncPoint::Removal)) {
                 tracing::warn!(segment = %path.display(), %error, "a segment of the quarantine could not be removed");
                 return;
             }

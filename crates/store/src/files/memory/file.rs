@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::volatile::{Change, Inode};
 use super::MemoryFiles;
+use super::volatile::{Change, Inode};
 use crate::files::{File, Files, SyncPoint};
 
 pub(super) struct MemoryLock {

@@ -123,7 +123,9 @@ impl MemoryFiles {
         let state = &mut *state;
         state.directories.retain(|_, directory| directory.is_durable || random.one_in(2));
         let kept: Vec<PathBuf> = state.directories.keys().cloned().collect();
-        state.directories.retain(|path, _| path.ancestors().skip(1).all(|above| above.parent().is_none() || above.as_os_str().is_empty() || kept.iter().any(|known| known == above)));
+        state.directories.retain(|path, _| {
+            path.ancestors().skip(1).all(|above| above.parent().is_none() || above.as_os_str().is_empty() || kept.iter().any(|known| known == above))
+        });
         for directory in state.directories.values_mut() {
             directory.is_durable = true;
             for change in std::mem::take(&mut directory.pending) {

@@ -1,0 +1,275 @@
+//! A decklog server as the commands speak to it: plain HTTP to this machine, a bearer token where there is one.
+
+mod problem;
+mod sse;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use decklog_capture::import::{DeliverError, Delivered, Post, Poster};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::cli::TargetFlags;
+use crate::commands::Context;
+use crate::failure::{Exit, Failure};
+
+pub(crate) use problem::failure_of;
+pub(crate) use sse::{Message, Messages};
+
+/// An answer that is not a stream is no longer than this.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// How long a server may take to be connected to.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// One server.
+#[derive(Clone)]
+pub(crate) struct Client {
+    base: String,
+    token: Option<Arc<str>>,
+    http: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.base)
+    }
+}
+
+impl Client {
+    /// The server at `url`, with the token of `--token-file`, `DECKLOG_TOKEN_FILE` or `DECKLOG_TOKEN`.
+    pub(crate) fn new(url: &str, flags: &TargetFlags, context: &Context) -> Result<Self, Failure> {
+        Ok(Self::at(base_of(url)?, token(flags, context)?))
+    }
+
+    fn at(base: String, token: Option<Arc<str>>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_PATIENCE));
+        connector.set_nodelay(true);
+        Self { base, token, http: hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector) }
+    }
+
+    /// Where it is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Asks for `path` with its query; an answer that is no success is a failure.
+    pub(crate) async fn get(&self, path: &str, headers: &[(header::HeaderName, &str)]) -> Result<Response<Incoming>, Failure> {
+        let answer = self.send(Method::GET, path, headers, Bytes::new()).await.map_err(|error| self.unreachable(&error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let body = self.whole(answer).await.unwrap_or_default();
+        Err(failure_of(status, &body, &self.base))
+    }
+
+    /// The whole answer to `path` as JSON.
+    pub(crate) async fn json<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let answer = self.get(path, &[(header::ACCEPT, "application/json")]).await?;
+        let body = self.whole(answer).await?;
+        serde_json::from_slice(&body).map_err(|error| Failure::failed("answer", format!("{}{path} did not answer as decklog does: {error}", self.base)))
+    }
+
+    /// Hands every line of the answer to `found`.
+    pub(crate) async fn lines(&self, path: &str, found: &mut dyn FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut body = self.get(path, &[]).await?.into_body();
+        let mut line = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.broken(&error))?;
+            let Ok(bytes) = frame.into_data() else { continue };
+            for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+                line.extend_from_slice(part);
+                if line.pop_if(|byte| *byte == b'\n').is_some() {
+                    found(&line)?;
+                    line.clear();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer's whole body, bounded.
+    async fn whole(&self, answer: Response<Incoming>) -> Result<Bytes, Failure> {
+        let body = http_body_util::Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+        Ok(body.map_err(|error| self.broken(error.as_ref()))?.to_bytes())
+    }
+
+    async fn send(&self, method: Method, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<Response<Incoming>, String> {
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header::USER_AGENT, concat!("decklog/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
+        self.http.request(request).await.map_err(|error| innermost(&error))
+    }
+
+    fn unreachable(&self, reason: &str) -> Failure {
+        Failure::failed("unreachable", format!("no decklog server at {} ({reason})", self.base)).help("decklog serve, or read a data directory with --data-dir")
+    }
+
+    /// The connection broke in the middle of an answer.
+    pub(crate) fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        Failure::failed("connection", format!("{} stopped in the middle of its answer ({})", self.base, innermost(error)))
+    }
+}
+
+/// Whether a decklog server answers at `url`; quick.
+pub(crate) async fn answers(url: &str) -> bool {
+    let client = Client::at(url.to_owned(), None);
+    let asking = client.send(Method::GET, "/livez", &[], Bytes::new());
+    matches!(tokio::time::timeout(Duration::from_secs(1), asking).await, Ok(Ok(answer)) if answer.status().is_success())
+}
+
+/// Posts of an import. A busy server's `Retry-After` is waited out here; how often to come again is the import's.
+/// Why the server took nothing more is kept in `refusal`, since what a delivery says is only a text.
+pub(crate) fn poster(client: &Client, refusal: &Refusal) -> Poster {
+    let (client, refusal) = (client.clone(), Arc::clone(refusal));
+    Arc::new(move |post: Post| {
+        let (client, refusal) = (client.clone(), Arc::clone(&refusal));
+        Box::pin(async move { deliver(&client, post, &refusal).await })
+    })
+}
+
+/// The last answer that ended an import.
+pub(crate) type Refusal = Arc<Mutex<Option<Failure>>>;
+
+async fn deliver(client: &Client, post: Post, refusal: &Refusal) -> Result<Delivered, DeliverError> {
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    let answer = client.send(Method::POST, "/ingest/webhook/import", &headers, post.body.into()).await;
+    // A server that is being restarted is as busy as any.
+    let answer = answer.map_err(|reason| DeliverError::Busy(format!("no decklog server at {} ({reason})", client.base)))?;
+    let status = answer.status();
+    let pause = retry_after(answer.headers());
+    let body = client.whole(answer).await.map_err(|failure| DeliverError::Busy(failure.message))?;
+    match status {
+        StatusCode::OK => {
+            let counts: Counts =
+                serde_json::from_slice(&body).map_err(|error| DeliverError::Failed(format!("{} did not answer as decklog does: {error}", client.base)))?;
+            Ok(Delivered { stored: counts.stored, duplicates: counts.duplicates, quarantined: counts.quarantined })
+        }
+        // Nothing in the body is an event; the server has put it into its quarantine, whole.
+        StatusCode::BAD_REQUEST => Ok(Delivered { quarantined: 1, ..Delivered::default() }),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
+            tokio::time::sleep(pause).await;
+            Err(DeliverError::Busy(failure_of(status, &body, &client.base).message))
+        }
+        _ => {
+            let failure = failure_of(status, &body, &client.base);
+            let message = failure.message.clone();
+            *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            Err(DeliverError::Failed(message))
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Counts {
+    #[serde(default)]
+    stored: u64,
+    #[serde(default)]
+    duplicates: u64,
+    #[serde(default)]
+    quarantined: u64,
+}
+
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0_u64);
+    Duration::from_secs(seconds.min(30))
+}
+
+/// `http://host:port`, without a path.
+fn base_of(url: &str) -> Result<String, Failure> {
+    let wrong = |why: &str| Failure::usage("server", format!("`{url}` is not a server's address: {why}")).help("--server http://127.0.0.1:7080");
+    if url.starts_with("https://") {
+        return Err(wrong("this version speaks no TLS"));
+    }
+    let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let uri: Uri = whole.parse().map_err(|_| wrong("it cannot be read"))?;
+    if uri.scheme_str() != Some("http") {
+        return Err(wrong("it begins with neither http:// nor a host"));
+    }
+    let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(wrong("it has a path"));
+    }
+    Ok(format!("http://{authority}"))
+}
+
+fn token(flags: &TargetFlags, context: &Context) -> Result<Option<Arc<str>>, Failure> {
+    let file = flags.token_file.clone().or_else(|| context.variable("DECKLOG_TOKEN_FILE").map(Into::into));
+    let text = match file {
+        Some(file) => {
+            std::fs::read_to_string(&file).map_err(|error| Failure::usage("token", format!("cannot read the token file `{}`: {error}", file.display())))?
+        }
+        None => match context.variable("DECKLOG_TOKEN") {
+            Some(token) => token.to_owned(),
+            None => return Ok(None),
+        },
+    };
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::usage("token", "the token is empty or holds white space or characters that no token has"));
+    }
+    Ok(Some(Arc::from(token)))
+}
+
+/// The reason at the bottom of an error, without the system's number.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// `text` as a part of a query.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// What an answer of that status ends with.
+fn exit_of(status: StatusCode) -> Exit {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Denied,
+        StatusCode::BAD_REQUEST => Exit::Usage,
+        StatusCode::GATEWAY_TIMEOUT => Exit::TimeLimit,
+        _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_servers() {
+        assert_eq!(base_of("http://127.0.0.1:7080/").unwrap(), "http://127.0.0.1:7080");
+        assert_eq!(base_of("127.0.0.1:7080").unwrap(), "http://127.0.0.1:7080");
+        for wrong in ["https://a", "http://", "http://a/b", "ftp://a", "http://a?b", "a b", ""] {
+            assert!(base_of(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(encoded("user:a b&c=ü*"), "user%3Aa%20b%26c%3D%C3%BC%2A");
+    }
+}

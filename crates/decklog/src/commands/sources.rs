@@ -1,0 +1,245 @@
+//! `decklog sources`: where events come from, and how much came.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use clap::Subcommand;
+use decklog_audit::Timestamp;
+use decklog_store::JournalView;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{OutputFlags, OutputFormat, TEMPLATE, TargetFlags};
+use crate::commands::Context;
+use crate::failure::{Exit, Failure, Failures, Outcome};
+use crate::output::{Answer, Cell, Head, Table, terminal_width, with_thousands, write_csv_row};
+use crate::suggest::closest;
+use crate::target::{Target, unreadable};
+
+/// Shows where events come from
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "Examples:
+  decklog sources list                              of the running server
+  decklog sources list --data-dir ./decklog-data    of everything stored there
+  decklog sources describe audit"
+)]
+pub(crate) struct SourcesFlags {
+    #[command(subcommand)]
+    command: SourcesCommand,
+}
+
+impl SourcesFlags {
+    /// `-o`.
+    pub(crate) fn output(&self) -> OutputFormat {
+        match &self.command {
+            SourcesCommand::List(flags) => flags.output.output,
+            SourcesCommand::Describe(flags) => flags.output.output,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum SourcesCommand {
+    List(ListFlags),
+    Describe(DescribeFlags),
+}
+
+/// Lists the sources: of a server with state and counts since its start, of a data directory with what is stored
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "Examples:
+  decklog sources list
+  decklog sources list -o json",
+    after_help = "Exit codes: 0 done, 3 could not be read, 4 not allowed (decklog help exit-codes)"
+)]
+struct ListFlags {
+    #[command(flatten)]
+    target: TargetFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// Everything known of one source
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "Examples:
+  decklog sources describe audit
+  decklog sources describe audit -o json",
+    after_help = "Exit codes: 0 done, 3 could not be read or no such source, 4 not allowed (decklog help exit-codes)"
+)]
+struct DescribeFlags {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    target: TargetFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// One source; the form of the server's API, of which a data directory knows only a part.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Source {
+    name: String,
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    kind: String,
+    cluster: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicates: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<u64>,
+    /// Events in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_event: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_event: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_bytes: Option<u64>,
+}
+
+/// Does it.
+pub(crate) fn run(flags: &SourcesFlags, context: &Context) -> Outcome {
+    match &flags.command {
+        SourcesCommand::List(flags) => list(flags, context),
+        SourcesCommand::Describe(flags) => describe(flags, context),
+    }
+}
+
+fn sources(flags: &TargetFlags, context: &Context) -> Result<Vec<Source>, Failures> {
+    #[derive(Deserialize)]
+    struct List {
+        items: Vec<Source>,
+    }
+    match Target::choose(flags, context)? {
+        Target::DataDir(path) => stored(&path),
+        Target::Server(client) => Ok(crate::wiring::runtime()?.block_on(client.json::<List>("/api/v1/sources"))?.items),
+        Target::Files(_) => Ok(Vec::new()),
+    }
+}
+
+/// What is stored of each source, from the heads of blocks alone.
+fn stored(data_dir: &Path) -> Result<Vec<Source>, Failures> {
+    struct Sum {
+        n_events: u64,
+        first: Timestamp,
+        last: Timestamp,
+    }
+    let view = JournalView::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
+    let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
+    for block in view.blocks().filter(|block| block.n_events > 0) {
+        let key = (block.origin.source.to_string(), block.origin.cluster.to_string());
+        let sum = sums.entry(key).or_insert(Sum { n_events: 0, first: block.min_time, last: block.max_time });
+        sum.n_events += u64::from(block.n_events);
+        sum.first = sum.first.min(block.min_time);
+        sum.last = sum.last.max(block.max_time);
+    }
+    let source = |((name, cluster), sum): ((String, String), Sum)| Source {
+        name,
+        cluster,
+        stored: Some(sum.n_events),
+        first_event: Some(sum.first.rfc3339_nano()),
+        last_event: Some(sum.last.rfc3339_nano()),
+        ..Source::default()
+    };
+    Ok(sums.into_iter().map(source).collect())
+}
+
+fn list(flags: &ListFlags, context: &Context) -> Outcome {
+    let sources = sources(&flags.target, context)?;
+    let mut answer = Answer::new();
+    let of_files = sources.iter().any(|source| source.stored.is_some());
+    let number = |number: Option<u64>| number.map(with_thousands).unwrap_or_default();
+    let row = |source: &Source| -> Vec<String> {
+        let last = source.last_event.clone().unwrap_or_default();
+        if of_files {
+            return vec![source.name.clone(), source.cluster.clone(), number(source.stored), source.first_event.clone().unwrap_or_default(), last];
+        }
+        let state = source.reason.as_ref().map_or(source.state.clone(), |reason| format!("{}: {reason}", source.state));
+        vec![
+            source.name.clone(),
+            source.kind.clone(),
+            source.cluster.clone(),
+            state,
+            number(source.received),
+            number(source.rejected),
+            last,
+            source.place.clone().unwrap_or_default(),
+        ]
+    };
+    let names: &[&str] = if of_files {
+        &["NAME", "CLUSTER", "EVENTS", "FIRST EVENT", "LAST EVENT"]
+    } else {
+        &["NAME", "TYPE", "CLUSTER", "STATE", "RECEIVED", "REJECTED", "LAST EVENT", "PLACE"]
+    };
+    match flags.output.output {
+        OutputFormat::Json => {
+            for source in &sources {
+                answer.line(&serde_json::to_vec(source).unwrap_or_default())?;
+            }
+        }
+        OutputFormat::Csv => answer.with(|mut out| {
+            let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+            write_csv_row(&mut out, names.iter().map(String::as_str))?;
+            sources.iter().try_for_each(|source| write_csv_row(&mut out, row(source).iter().map(String::as_str)))
+        })?,
+        OutputFormat::Table | OutputFormat::Wide => {
+            let head = |name: &&str| if matches!(*name, "EVENTS" | "RECEIVED" | "REJECTED") { Head::number(name) } else { Head::text(name) };
+            let width = std::io::stdout().is_terminal().then(terminal_width).flatten();
+            let mut table = Table::new(names.iter().map(head).collect(), context.paint, width);
+            table = if flags.output.no_headers { table.without_heads() } else { table };
+            for source in &sources {
+                let cells = row(source).iter().map(|text| Cell::plain(text)).collect();
+                answer.with(|out| table.row(cells, out))?;
+            }
+            answer.with(|out| table.flush(out))?;
+        }
+    }
+    answer.flush()?;
+    if sources.is_empty() {
+        context.note("no source yet: decklog import FILE, or decklog serve --tail FILE");
+    }
+    Ok(Exit::Done)
+}
+
+fn describe(flags: &DescribeFlags, context: &Context) -> Outcome {
+    let sources = sources(&flags.target, context)?;
+    let found: Vec<&Source> = sources.iter().filter(|source| source.name == flags.name).collect();
+    if found.is_empty() {
+        let meant = closest(&flags.name, sources.iter().map(|source| source.name.as_str()));
+        let failure = Failure::failed("not-found", format!("there is no source `{}`", flags.name));
+        return Err(meant.map_or(failure.clone(), |meant| failure.help(format!("did you mean `{meant}`?"))).into());
+    }
+    let mut answer = Answer::new();
+    for source in found {
+        let object = serde_json::to_value(source).unwrap_or_default();
+        if flags.output.output == OutputFormat::Json {
+            answer.line(object.to_string().as_bytes())?;
+            continue;
+        }
+        let mut table = Table::new(vec![Head::text(""), Head::text("")], context.paint, None).without_heads();
+        for (name, value) in object.as_object().into_iter().flatten() {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            answer.with(|out| table.row(vec![Cell::plain(name), Cell::plain(&text)], out))?;
+        }
+        answer.with(|out| table.flush(out))?;
+    }
+    answer.flush()?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,20 @@
+//! The rooms put together: an open store, and the server around it.
+
+mod keys;
+mod logging;
+mod quarantine;
+mod server;
+mod signals;
+mod sources;
+mod store;
+
+pub(crate) use logging::init_logging;
+pub(crate) use server::serve;
+pub(crate) use store::Store;
+
+use crate::failure::Failure;
+
+/// The runtime of commands that speak to the network or capture events.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::failed("runtime", format!("cannot start threads: {error}")))
+}

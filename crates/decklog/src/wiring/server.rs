@@ -1,0 +1,203 @@
+//! `decklog serve`: the start and stop order.
+//!
+//! ```text
+//! start:  configuration ─► access ─► listener (health only) ─► store recovered ─► parts handed over ─► tails
+//! stop:   tails take what is there ─► listener closed, requests finish ─► marks in the journal ─► journal closed
+//! ```
+//!
+//! The listener is first, so that kube-apiserver meets a 503 with `Retry-After` and not a refused connection
+//! while the journal is recovered. The journal closes last: everything before may still write to it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use decklog_audit::Timestamp;
+use decklog_capture::tail::{Tail, TailConfig};
+use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
+use decklog_query::JournalSearcher;
+use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, hash_token};
+use decklog_store::Health;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::keys::random_bytes;
+use super::quarantine::QuarantineFiles;
+use super::signals::Signals;
+use super::sources::{Tails, source_lister};
+use super::store::Store;
+use crate::config::{Config, LogFormat, RedactMode, SourceKind};
+use crate::failure::{Exit, Failure, Failures, Outcome};
+
+/// Serves until a signal.
+pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
+    let mut signals = Signals::new()?;
+    let senders = senders(&config)?;
+    // Where credentials are set up, the printed link would be one more, in whatever collects our stderr.
+    let session = if config.server.tokens_file.is_none() && senders.is_empty() { Some(SessionToken::new(random_bytes()?)) } else { None };
+    let address = config.server.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| listen_failure(&error, address))?;
+    let address = listener.local_addr().map_err(|error| listen_failure(&error, address))?;
+    let link = session.as_ref().map(|session| session.link(address));
+    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders, session }
+        .build()
+        .map_err(|error| Failure::usage("tokens-file", error.to_string()))?;
+
+    let mut registry = Registry::default();
+    let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
+    let metrics = ServerMetrics::register(&mut registry, build);
+    let server = Server::start(listener, ServerConfig::new(random_bytes()?), access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
+    announce(&config, address, link.as_deref(), say);
+
+    let config = Arc::new(config);
+    let opening = {
+        let config = Arc::clone(&config);
+        spawn_blocking(move || Store::open(&config))
+    };
+    let store = tokio::select! {
+        opened = opening => opened.map_err(|error| Failure::failed("store", format!("recovery broke: {error}")))??,
+        exit = signals.next() => {
+            server.stop(config.server.stop_timeout).await;
+            return Ok(exit);
+        }
+    };
+    let (stop_tails, tails_stopped) = watch::channel(false);
+    let (mut tails, statuses) = start_tails(&config, &store, &tails_stopped);
+    server.hand_over(parts(&config, &store, registry, statuses)?);
+    tracing::info!(%address, data_dir = %config.data_dir.display(), next_seq = store.journal.stats().next_seq, "ready");
+
+    let exit = signals.next().await;
+    let deadline = config.server.stop_timeout;
+    tracing::info!(seconds = deadline.as_secs_f64(), "stopping: a second signal ends at once");
+    let began = Instant::now();
+    let stopping = async {
+        stop_tails.send_replace(true);
+        server.announce_stop();
+        if tokio::time::timeout(deadline, async { while tails.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("a tail did not stop in time; it goes on behind the last durable line at the next start");
+            tails.shutdown().await;
+        }
+        let stopped = server.stop(deadline.saturating_sub(began.elapsed())).await;
+        if stopped.n_cut > 0 {
+            tracing::warn!(connections = stopped.n_cut, "requests were cut at the deadline");
+        }
+        let journal = Arc::clone(&store.journal);
+        drop(spawn_blocking(move || journal.close()).await);
+    };
+    tokio::select! {
+        () = stopping => {
+            tracing::info!(seconds = began.elapsed().as_secs_f64(), "stopped");
+            // A server that was asked to stop and did so has done its work, whichever the signal.
+            let _ = exit;
+            Ok(Exit::Done)
+        }
+        _ = signals.next() => Err(Failures::from(Failure::new(Exit::Interrupted, "interrupted", "ended at once by a second signal"))),
+    }
+}
+
+/// The credentials of single webhook sources: the files hold tokens, of which only hashes are kept.
+fn senders(config: &Config) -> Result<Vec<Sender>, Failures> {
+    let mut senders = Vec::new();
+    let mut failures = Vec::new();
+    for source in &config.sources {
+        let SourceKind::Webhook { token_file: Some(path) } = &source.kind else { continue };
+        let wrong = |why: String| Failure::usage("token-file", format!("the token file `{}` of source `{}` {why}", path.display(), source.name));
+        match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => failures.push(wrong("is empty".to_owned())),
+            Ok(text) => senders.push(Sender {
+                source: Arc::from(source.name.as_str()),
+                cluster: source.cluster.as_deref().map(Arc::from),
+                hash: hash_token(text.trim()),
+            }),
+            Err(error) => failures.push(wrong(format!("cannot be read: {error}"))),
+        }
+    }
+    Failures::check(failures)?;
+    Ok(senders)
+}
+
+fn listen_failure(error: &std::io::Error, address: std::net::SocketAddr) -> Failure {
+    let failure = Failure::failed("listen", format!("cannot listen on {address}: {}", error.to_string().to_lowercase()));
+    if error.kind() == std::io::ErrorKind::AddrInUse { failure.help("another server is there: choose another port with --listen") } else { failure }
+}
+
+/// Where to look, for the person who started it. In JSON logs it is one entry.
+fn announce(config: &Config, address: std::net::SocketAddr, link: Option<&str>, say: &dyn Fn(&str)) {
+    if config.redact.mode == RedactMode::Off {
+        tracing::warn!("redaction is off: secrets and tokens are stored as they come");
+    }
+    if config.log.format == LogFormat::Json {
+        tracing::info!(%address, data_dir = %config.data_dir.display(), cluster = config.cluster, "listening");
+        return;
+    }
+    let mut text = format!("decklog {} listens on http://{address}\n", env!("CARGO_PKG_VERSION"));
+    text.push_str(&format!("  data      {} (cluster {})\n", config.data_dir.display(), config.cluster));
+    if let Some(link) = link {
+        text.push_str(&format!("  browser   {link}\n"));
+    }
+    text.push_str(&format!("  webhook   http://{address}/ingest/webhook/NAME\n"));
+    for source in &config.sources {
+        if let SourceKind::Tail { path } = &source.kind {
+            text.push_str(&format!("  tail      {} (source {})\n", path.display(), source.name));
+        }
+    }
+    let server = if address.port() == 7080 { String::new() } else { format!(" --server http://{address}") };
+    text.push_str(&format!("  try       decklog tail verbclass:delete{server}"));
+    say(&text);
+}
+
+/// Starts to follow every log file of the configuration.
+fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) -> (JoinSet<()>, Tails) {
+    let mut running = JoinSet::new();
+    let mut statuses = Tails::new();
+    for source in &config.sources {
+        let SourceKind::Tail { path } = &source.kind else { continue };
+        let tail = Tail::new(
+            store.recorder.clone(),
+            TailConfig {
+                // Its position in the journal is kept under this path, whichever folder the next start is in.
+                path: std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+                source: Arc::from(source.name.as_str()),
+                cluster: Arc::from(source.cluster.as_deref().unwrap_or(&config.cluster)),
+            },
+        );
+        statuses.push((source.name.clone(), tail.status()));
+        let mut stopped = stopped.clone();
+        running.spawn(tail.run(async move {
+            // A sender that is gone means the same.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }));
+    }
+    (running, statuses)
+}
+
+fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tails) -> Result<Parts, Failure> {
+    store.journal.metrics().register(&mut registry);
+    store.quarantine.metrics().register(&mut registry);
+    store.recorder.metrics.register(&mut registry);
+    let registry = Arc::new(registry);
+    let receiver = Receiver::new(store.recorder.clone(), ReceiverConfig { cluster: Arc::from(config.cluster.as_str()), ..ReceiverConfig::default() });
+    let searcher = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
+    let journal = Arc::clone(&store.journal);
+    let writable = Check::new("journal", move || match journal.health() {
+        Health::Writable => Ok(()),
+        Health::Refusing { error, .. } => Err(error.to_string()),
+    });
+    let mut checks = vec![writable];
+    if config.redact.mode == RedactMode::Off {
+        // Nothing that fails, but everybody who looks is to see it.
+        checks.push(Check::new("redaction-is-off", || Ok(())));
+    }
+    Ok(Parts {
+        journal: Arc::clone(&store.journal) as _,
+        searcher: Arc::new(searcher),
+        routers: vec![routes(receiver)],
+        sources: source_lister(Arc::clone(config), tails, Arc::clone(&registry)),
+        quarantine: Arc::new(QuarantineFiles(config.data_dir.clone())),
+        checks,
+        registry,
+        redactor: store.recorder.intake.redactor.clone(),
+        clock: Arc::new(|| Timestamp::from_system(std::time::SystemTime::now())),
+    })
+}

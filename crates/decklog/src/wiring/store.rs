@@ -1,0 +1,92 @@
+//! A data directory, open for writing: journal, quarantine, redaction.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use decklog_audit::intake::Intake;
+use decklog_audit::redact::Redactor;
+use decklog_capture::{CaptureMetrics, Recorder};
+use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig};
+
+use super::keys::{former_key, redaction_key};
+use crate::config::{Config, RedactMode};
+use crate::failure::Failure;
+
+/// Everything that records events.
+pub(crate) struct Store {
+    /// The journal.
+    pub(crate) journal: Arc<LocalJournal>,
+    /// The quarantine.
+    pub(crate) quarantine: Arc<LocalQuarantine>,
+    /// What captures events hands them to this.
+    pub(crate) recorder: Recorder,
+}
+
+impl Store {
+    /// Opens the data directory and recovers what a crash left; blocks on the disk. The lock is taken first: what
+    /// follows (a new redaction key) must be done by one process only.
+    pub(crate) fn open(config: &Config) -> Result<Self, Failure> {
+        let data_dir = &config.data_dir;
+        let journal = LocalJournal::open(data_dir, journal_config(config)).map_err(|error| open_failure(&error, data_dir))?;
+        let quarantine = LocalQuarantine::open(data_dir, QuarantineConfig::default()).map_err(|error| open_failure(&error, data_dir))?;
+        let redactor = match config.redact.mode {
+            RedactMode::Default => {
+                let key = redaction_key(&config.redaction_key_file())?;
+                let former = former_key(data_dir, &key)?;
+                let redactor = Redactor::new(key);
+                Some(Arc::new(match former {
+                    Some(former) => redactor.with_former(former),
+                    None => redactor,
+                }))
+            }
+            RedactMode::Off => None,
+        };
+        let journal = Arc::new(journal);
+        let quarantine = Arc::new(quarantine);
+        let max_event_bytes = usize::try_from(config.journal.max_event_size.0).unwrap_or(usize::MAX);
+        let recorder = Recorder {
+            intake: Arc::new(Intake { redactor, max_event_bytes }),
+            journal: Arc::clone(&journal) as _,
+            quarantine: Arc::clone(&quarantine) as _,
+            metrics: CaptureMetrics::default(),
+        };
+        Ok(Self { journal, quarantine, recorder })
+    }
+}
+
+fn journal_config(config: &Config) -> decklog_store::JournalConfig {
+    decklog_store::JournalConfig {
+        segment_size: config.journal.segment_size.0,
+        max_age: config.retention.max_age,
+        max_size: config.retention.max_size.map(|size| size.0),
+        ..decklog_store::JournalConfig::default()
+    }
+}
+
+/// Where a holder of the lock listens, as far as its command line says; else where servers listen by default.
+fn listens_on(holder: &str) -> &str {
+    let mut words = holder.split([' ', '=', '`']);
+    words.find(|word| *word == "--listen").and_then(|_| words.next()).filter(|address| !address.is_empty()).unwrap_or("127.0.0.1:7080")
+}
+
+/// Why the data directory cannot be opened, and what to do.
+pub(crate) fn open_failure(error: &OpenError, data_dir: &Path) -> Failure {
+    let reason = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    match error {
+        OpenError::Locked { holder, .. } => Failure::failed("in-use", format!("the data directory {} is in use by {}", data_dir.display(), holder.trim()))
+            .help(format!("ask that server: --server http://{}", listens_on(holder))),
+        _ => Failure::failed("data-directory", format!("{error}{reason}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_the_server_that_has_the_directory() {
+        assert_eq!(listens_on("process 7 (`decklog serve --listen 127.0.0.1:7099 --data-dir S`) since x"), "127.0.0.1:7099");
+        assert_eq!(listens_on("process 7 (`decklog serve --listen=127.0.0.1:7099`) since x"), "127.0.0.1:7099");
+        assert_eq!(listens_on("process 7 (`decklog serve`) since x"), "127.0.0.1:7080");
+    }
+}

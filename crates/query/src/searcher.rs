@@ -1,0 +1,126 @@
+//! The searcher: takes a snapshot of the journal, lets the scan find the matches, and hands them out.
+//!
+//! Two ways. In order of arrival without a limit, the answer streams, window by window ([`scan::Window`]).
+//! Else a first pass notes the place of every match (24 bytes each, or the newest N of them), and a second
+//! one reads their lines again in order ([`handout`]). Beside these notes memory is bounded whatever matches.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use decklog_audit::journal::ReadError;
+use decklog_audit::search::{Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher};
+use decklog_store::{BlockRef, JournalView, LocalJournal};
+
+use crate::handout;
+use crate::plan::Plan;
+use crate::scan::{self, Tally};
+use crate::workers::Workers;
+
+/// Answers searches from a journal's blocks.
+pub struct JournalSearcher {
+    /// Knows which blocks there are; looked at for a moment at the start of each search.
+    list: Mutex<JournalView>,
+    /// Reads blocks, for all searches at once.
+    blocks: JournalView,
+    n_threads: usize,
+}
+
+/// What one search reads from: it does not change while the search runs.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) view: &'a JournalView,
+    /// The blocks that may hold something, in order.
+    pub(crate) blocks: Vec<BlockRef>,
+    /// What is known to be missing, in words, with the first sequence number.
+    pub(crate) gaps: Vec<(u64, String)>,
+}
+
+impl JournalSearcher {
+    /// Searches the journal in `data_dir`, beside a server that may be writing it. Takes no lock.
+    ///
+    /// # Errors
+    /// When there is no journal, or it cannot be read.
+    pub fn open(data_dir: &Path) -> Result<Self, ReadError> {
+        Ok(Self::new(JournalView::open(data_dir)?, JournalView::open(data_dir)?))
+    }
+
+    /// Searches a journal that is open for writing in this process: sees what is durable.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_journal(journal: &LocalJournal) -> Result<Self, ReadError> {
+        Ok(Self::new(journal.view()?, journal.view()?))
+    }
+
+    fn new(list: JournalView, blocks: JournalView) -> Self {
+        let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { list: Mutex::new(list), blocks, n_threads }
+    }
+
+    /// Uses this many threads for one search instead of one per core.
+    #[must_use]
+    pub fn with_threads(self, n_threads: usize) -> Self {
+        Self { n_threads: n_threads.max(1), ..self }
+    }
+
+    fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.refresh()?;
+        let (from, until) = plan.seqs();
+        let blocks = list.blocks_from(from).take_while(|block| block.first_seq < until);
+        let blocks = blocks.filter(|block| plan.wants_block(block)).cloned().collect();
+        let damage = list.damage().filter(|damage| damage.from_seq < until && from < damage.to_seq);
+        let gaps = damage.map(|damage| (damage.from_seq, damage.to_string())).collect();
+        Ok(Snapshot { view: &self.blocks, blocks, gaps })
+    }
+}
+
+impl Searcher for JournalSearcher {
+    fn search(&self, request: &SearchRequest, found: &mut dyn FnMut(Hit<'_>) -> ControlFlow<()>) -> Result<SearchSummary, SearchError> {
+        let plan = Plan::new(request);
+        let mut snapshot = self.snapshot(&plan)?;
+        let workers = Workers { n_threads: self.n_threads, stop: &request.stop };
+        let mut answer = Answer { found, n_returned: 0 };
+        // However it ends: a segment that retention removes meanwhile must not take space until the next search.
+        let _closing = Closing(&self.blocks);
+        let tally = if request.order == Order::Arrival && request.limit.is_none() {
+            scan::stream(&plan, &mut snapshot, workers, &mut answer)?
+        } else {
+            let mut places = scan::collect(&plan, &mut snapshot, workers)?;
+            handout::hand_out(&mut places, request.order, &request.stop, &mut snapshot, &mut answer)?;
+            places.tally
+        };
+        Ok(summary(&tally, answer.n_returned, snapshot.gaps))
+    }
+}
+
+struct Closing<'a>(&'a JournalView);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close_file();
+    }
+}
+
+/// Where hits go.
+pub(crate) struct Answer<'a> {
+    found: &'a mut dyn FnMut(Hit<'_>) -> ControlFlow<()>,
+    n_returned: u64,
+}
+
+impl Answer<'_> {
+    pub(crate) fn give(&mut self, hit: Hit<'_>) -> ControlFlow<()> {
+        self.n_returned += 1;
+        (self.found)(hit)
+    }
+}
+
+fn summary(tally: &Tally, n_returned: u64, mut gaps: Vec<(u64, String)>) -> SearchSummary {
+    gaps.sort();
+    gaps.dedup();
+    let mut gaps: Vec<String> = gaps.into_iter().map(|(_, words)| words).collect();
+    if tally.n_undecodable > 0 {
+        gaps.push(format!("{} events could not be decoded, so the filter did not look at them", tally.n_undecodable));
+    }
+    SearchSummary { n_matched: tally.n_matched, n_returned, n_scanned: tally.n_scanned, extent: tally.extent, gaps }
+}

@@ -1,0 +1,36 @@
+//! The routes below `/api/v1`, and the questions behind them (docs/api.md).
+
+mod cursor;
+mod event;
+mod events;
+mod lists;
+mod parameters;
+mod search;
+mod stream;
+mod tail;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+pub use tail::TailConfig;
+
+pub(crate) use cursor::CursorKey;
+
+use crate::router::Shared;
+
+/// The routes of the API, of `/metrics` and of the root.
+pub(crate) fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(lists::paths))
+        .route("/metrics", get(lists::metrics))
+        .route("/api/v1/events", get(events::get))
+        .route("/api/v1/events/{name}", get(event::get))
+        .route("/api/v1/tail", get(tail::get))
+        .route("/api/v1/fields", get(lists::fields))
+        .route("/api/v1/sources", get(lists::sources))
+        .route("/api/v1/quarantine", get(lists::quarantine))
+        .route("/api/v1/quarantine/export", get(lists::quarantine_export))
+        .with_state(shared)
+}
