@@ -111,7 +111,7 @@ pub(crate) fn recover(files: &dyn Files, places: &Places, config: &JournalConfig
         damage.push(Damage { segment: segment_name(next_seq), from_offset: 0, to_offset: 0, from_seq: next_seq, to_seq: ahead });
         next_seq = ahead;
     }
-    let log = Log { segments, positions: Arc::new(positions), health: Health::Writable, readers, damage };
+    let log = Log { segments, positions: Arc::new(positions), health: Health::Writable, readers, damage, has_unsynced_removal: false };
     Ok(Recovered { journal_id, next_seq, log, duplicates })
 }
 

@@ -4,6 +4,8 @@
 //! whatever its age, until the disk is full: then limits count more than a reader that lags, and what it
 //! misses is counted.
 
+use std::io;
+
 use decklog_audit::Timestamp;
 use decklog_audit::journal::{Batch, Origin};
 use serde::Serialize;
@@ -104,20 +106,27 @@ pub(crate) fn run(shared: &Shared, pressure: Pressure) {
     }
 }
 
+/// Removes a segment; tells whether the next one may follow. Synced one by one, a failed sync first of all again: a later
+/// segment must not go before an earlier one, which would look like damage.
 fn remove(shared: &Shared, candidate: Candidate) -> bool {
     let path = shared.dir.join(segment_name(candidate.first_seq));
-    // Synced one by one: a later segment must not go before an earlier one, which would look like damage.
-    let result = shared.files.remove(&path).and_then(|()| shared.files.sync_dir(&shared.dir, SyncPoint::Removal));
-    if let Err(error) = &result {
+    let sync = || shared.files.sync_dir(&shared.dir, SyncPoint::Removal);
+    let is_unsynced = shared.log().has_unsynced_removal;
+    let removed = if is_unsynced { sync() } else { Ok(()) }.and_then(|()| shared.files.remove(&path));
+    // One that somebody else removed is gone as well.
+    if let Err(error) = removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }) {
         tracing::warn!(segment = %path.display(), %error, "a segment could not be removed");
-        if shared.files.open(&path).is_ok() {
-            return false;
-        }
+        return false;
+    }
+    let synced = sync();
+    if let Err(error) = &synced {
+        tracing::warn!(segment = %path.display(), %error, "the removal of a segment could not be synced");
     }
     let mut log = shared.log();
+    log.has_unsynced_removal = synced.is_err();
     log.segments.remove(&candidate.first_seq);
     shared.metrics.segments(log.segments.values().map(|segment| segment.size).sum(), log.segments.len());
-    result.is_ok()
+    synced.is_ok()
 }
 
 fn leave_mark(shared: &Shared, now: Timestamp, mark: &Mark) {

@@ -58,6 +58,8 @@ pub(crate) struct Log {
     pub(crate) health: Health,
     pub(crate) readers: BTreeMap<String, ReaderInfo>,
     pub(crate) damage: Vec<Damage>,
+    /// A removed segment may be there again after a crash.
+    pub(crate) has_unsynced_removal: bool,
 }
 
 /// A segment, from outside.
