@@ -26,15 +26,17 @@ pub struct Recorder {
 impl Recorder {
     /// `bad` as the quarantine takes it, credentials hidden; `place` names its file or body too.
     pub(crate) fn refused(&self, bad: Bad, place: String, origin: &Arc<Origin>, at: Timestamp) -> Refused {
-        let bytes = match &self.intake.redactor {
-            Some(redactor) => {
-                let mut hidden = Vec::with_capacity(bad.bytes.len());
-                redactor.redact_bytes(&bad.bytes, &mut hidden);
-                hidden
-            }
-            None => bad.bytes,
-        };
-        Refused { at, origin: Arc::clone(origin), place, reason: bad.reason, detail: bad.detail, bytes, size: bad.size }
+        // What is wrong may quote what came, such as a `kind` that is none.
+        let detail = String::from_utf8_lossy(&self.hidden(bad.detail.into_bytes())).into_owned();
+        let bytes = self.hidden(bad.bytes);
+        Refused { at, origin: Arc::clone(origin), place, reason: bad.reason, detail, bytes, size: bad.size }
+    }
+
+    fn hidden(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let Some(redactor) = &self.intake.redactor else { return bytes };
+        let mut hidden = Vec::with_capacity(bytes.len());
+        redactor.redact_bytes(&bytes, &mut hidden);
+        hidden
     }
 }
 

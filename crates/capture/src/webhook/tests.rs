@@ -207,8 +207,15 @@ async fn credentials_are_hidden_in_the_quarantine_too() {
     check_taken(&answer(send(body).await.unwrap()).await, 1, 0, 2);
     let whole = format!("no list: {{\"kind\":\"Secret\",\"data\":{{\"password\":\"{secret}\"}}}}");
     check_problem(&answer(send(whole).await.unwrap()).await, 400, "bad-body");
+    // What is wrong is told to the sender, the log and the quarantine, and may quote the body.
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJrdWJlcm5ldGVzL3NlcnZpY2VhY2NvdW50In0.c2lnbmF0dXJlLW9mLWl0LWFsbA";
+    let told = answer(send(format!(r#"{{"kind":"{token}","auditID":"a","stage":"Panic"}}"#)).await.unwrap()).await;
+    check_problem(&told, 400, "bad-body");
     let kept = quarantine.0.lock().unwrap();
-    assert_eq!((kept.len(), journal.lines().len()), (3, 1));
+    assert_eq!((kept.len(), journal.lines().len()), (4, 1));
+    for text in [told.json.to_string(), kept[3].detail.clone()] {
+        assert!(!text.contains(token) && text.contains("redacted:"), "{text}");
+    }
     for text in kept.iter().map(|item| String::from_utf8_lossy(&item.bytes).into_owned()).chain(journal.lines()) {
         assert!(!text.contains(secret) && text.contains("redacted:"), "{text}");
     }
