@@ -108,10 +108,25 @@ impl Redactor {
     /// the quarantine and for dead letters. Tells whether anything was replaced.
     ///
     /// Give it the bytes as they came, before any cutting: of a text that is no whole JSON and speaks of
-    /// secrets or tokens, all from the first body on becomes one `redacted:` mark.
+    /// secrets or tokens, all from the first body on becomes one `redacted:` mark. What begins in the middle
+    /// of JSON becomes one up to the next event.
     pub fn redact_bytes(&self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
-        let findings = unreadable::secrets(bytes);
-        write_under(&self.key, bytes, &findings, out);
+        self.write_unreadable(bytes, &unreadable::secrets(bytes), out)
+    }
+
+    /// [`Redactor::redact_bytes`] of what had to be cut: what was cut off may be what told of a secret, so
+    /// all from the first body on becomes a mark whatever the rest speaks of, and so does the last word.
+    pub fn redact_beginning(&self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+        self.write_unreadable(bytes, &unreadable::secrets_of_beginning(bytes), out)
+    }
+
+    /// Appends one mark in the place of all of `bytes`, into which nobody can look.
+    pub fn redact_all(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.key.write_mark(bytes, out);
+    }
+
+    fn write_unreadable(&self, bytes: &[u8], findings: &Findings, out: &mut Vec<u8>) -> bool {
+        write_under(&self.key, bytes, findings, out);
         !findings.is_empty()
     }
 }
@@ -174,14 +189,14 @@ fn is_suspicious_uri(rest: &str) -> bool {
 /// How much of a URL the quick look takes; a longer one is worth a closer look.
 const MAX_QUICK_URL: usize = 512;
 
-/// Whether what follows `://` may hold a password; escapes are not looked into.
+/// Whether what follows `://` may hold a password or a token; escapes are not looked into.
 fn is_suspicious_url(rest: &str) -> bool {
     let mut colon = false;
-    for byte in rest.bytes().take(MAX_QUICK_URL) {
+    for (at, byte) in rest.bytes().take(MAX_QUICK_URL).enumerate() {
         match byte {
             b'"' | b' ' | b'\t' | b'\n' | b'\r' => return false,
             b':' => colon = true,
-            b'@' if colon => return true,
+            b'@' if colon || at >= shapes::SHORTEST_URL_TOKEN => return true,
             _ => {}
         }
     }

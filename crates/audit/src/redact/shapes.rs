@@ -26,7 +26,7 @@ pub(super) fn credentials(text: &str, found: &mut Vec<Range<usize>>) {
         let credential = match &text[start.start()..start.end()] {
             JWT if start.start() < no_jwt_before => None,
             JWT => jwt(text, start.start()).map_err(|end| no_jwt_before = end).ok(),
-            URL => url_password(text, start.end()),
+            URL => url_credential(text, start.end()),
             word if word.len() == "Bearer".len() && !word.ends_with(' ') => bearer(text, start.start(), start.end()),
             _ => basic(text, start.end()),
         };
@@ -71,21 +71,40 @@ pub(super) fn jwt(text: &str, start: usize) -> Result<Range<usize>, usize> {
 /// How far a password with a `/` in it is looked for.
 const MAX_ODD_PASSWORD: usize = 256;
 
-/// The password of `scheme://user:password@host`; `start` is behind the `://`.
-pub(super) fn url_password(text: &str, start: usize) -> Option<Range<usize>> {
+/// The shortest user of a URL that is taken for a token.
+pub(super) const SHORTEST_URL_TOKEN: usize = 16;
+
+/// The password of `scheme://user:password@host`, or the token of `scheme://token@host`; `start` is behind
+/// the `://`.
+pub(super) fn url_credential(text: &str, start: usize) -> Option<Range<usize>> {
     let no_url = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\');
     let end = run(text, start, |byte| !no_url(byte) && !matches!(byte, b'/' | b'?' | b'#'));
-    let colon = start + text[start..end].find(':')?;
-    let at = match text[start..end].rfind('@') {
-        Some(at) => start + at,
-        // A password may hold a `/` or `?` that its writer should have escaped; a port never does.
-        None if text[colon + 1..end].bytes().all(|byte| byte.is_ascii_digit()) || text[start..].starts_with('[') => return None,
-        None => {
-            let rest = &text.as_bytes()[start..text.len().min(start + MAX_ODD_PASSWORD)];
-            start + rest.iter().take_while(|byte| !no_url(**byte)).position(|byte| *byte == b'@')?
-        }
-    };
+    let authority = &text[start..end];
+    if let Some(at) = authority.rfind('@') {
+        return match authority[..at].find(':') {
+            // A token that was replaced.
+            Some(_) if is_mark(&authority[..at]) => None,
+            Some(colon) => (colon + 1 < at).then_some(start + colon + 1..start + at),
+            None => is_url_token(&authority[..at]).then_some(start..start + at),
+        };
+    }
+    let colon = start + authority.find(':')?;
+    // A password may hold a `/` or `?` that its writer should have escaped; a port never does.
+    if text[colon + 1..end].bytes().all(|byte| byte.is_ascii_digit()) || text[start..].starts_with('[') {
+        return None;
+    }
+    let rest = &text.as_bytes()[start..text.len().min(start + MAX_ODD_PASSWORD)];
+    let at = start + rest.iter().take_while(|byte| !no_url(**byte)).position(|byte| *byte == b'@')?;
     (colon + 1 < at).then_some(colon + 1..at)
+}
+
+/// Whether a URL's user looks made by a machine: long, of the characters of tokens, digits among letters.
+fn is_url_token(user: &str) -> bool {
+    let has = |belongs: fn(&u8) -> bool| user.as_bytes().iter().any(belongs);
+    user.len() >= SHORTEST_URL_TOKEN
+        && user.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'+' | b'=' | b'%'))
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
 }
 
 /// What follows the word `Bearer`, if it looks like a token and not like a sentence that goes on.

@@ -353,6 +353,45 @@ fn bytes_that_are_no_event() {
     assert!(!text(nested.as_bytes()).contains("aHVudGVy"));
 }
 
+/// What a torn line or a skipped part of a list leaves: nothing in it says any more what it was part of.
+#[test]
+fn what_begins_in_the_middle_of_json_is_hidden_up_to_the_next_event() {
+    let text = |bytes: &str| String::from_utf8_lossy(&redacted_bytes(bytes.as_bytes())).into_owned();
+    let torn = r#"word":"aHVudGVy"},"type":"Opaque"},"stageTimestamp":"x"}"#;
+    assert_eq!(text(torn), mark(torn));
+    for start in [r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"get","#, r#"{"level":"Metadata","auditID":"#, r#"{"kind":"EventList","items":["#] {
+        assert_eq!(text(&format!("{torn}{start}")), mark(torn) + start);
+    }
+    for plain in ["[ERROR] no event", "I1122 09:54 trace \"Update\" took 5 ms", ""] {
+        assert_eq!(text(plain), plain);
+    }
+}
+
+#[test]
+fn of_a_beginning_the_bodies_are_hidden_whatever_it_speaks_of() {
+    let text = |bytes: &str| {
+        let (mut out, mut again) = (Vec::new(), Vec::new());
+        redactor().redact_beginning(bytes.as_bytes(), &mut out);
+        redactor().redact_beginning(&out, &mut again);
+        assert_eq!(out, again);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(text(r#"{"requestObject":{"data":{"a":"aHVudGVy"},"x":"x"#), r#"{"requestObject""#.to_owned() + &mark(r#":{"data":{"a":"aHVudGVy"},"x":"x"#));
+    // A credential may be cut where it is not known by its shape yet.
+    assert_eq!(text("kind `eyJhbGciOiJSUzI1NiJ9.eyJpc3M…"), format!("kind `{}", mark("eyJhbGciOiJSUzI1NiJ9.eyJpc3M…")));
+    assert_eq!(text(r#"{"verb":"get","userAgent":"see https://bob:hunter"#), format!(r#"{{"verb":"get","userAgent":"see {}"#, mark("https://bob:hunter")));
+    assert_eq!(text(""), "");
+}
+
+#[test]
+fn a_token_in_the_place_of_a_urls_user() {
+    check_event(
+        r#""userAgent":"git https://ghp_16C7e42F292c6912E7710c838347Ae178B4a@github.com:443/x""#,
+        r#""userAgent":"git https://«ghp_16C7e42F292c6912E7710c838347Ae178B4a»@github.com:443/x""#,
+    );
+    check_same(&event(r#""userAgent":"ssh://git@h oci://registry.example.com/app@sha256:0123456789abcdef01 https://long-words-only-here@h https://h/0123456789abcdefg@x""#));
+}
+
 /// Each of these took time that grew with the square of its length, or would have.
 #[test]
 fn hostile_repetition_takes_linear_time() {

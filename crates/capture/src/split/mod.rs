@@ -95,7 +95,7 @@ impl Bad {
     }
 }
 
-/// Details may quote the event: they stay readable in a list.
+/// Details may quote the event: they stay readable in a list. One that ends with `…` was cut.
 fn shorten(mut detail: String) -> String {
     const LONGEST: usize = 300;
     if let Some((end, _)) = detail.char_indices().nth(LONGEST) {
@@ -126,6 +126,15 @@ enum Flow {
     Wait,
     Value(Range<usize>, Place),
     Bad(Bad),
+}
+
+/// How far behind a bracket it is looked for what follows: white space may go on for ever.
+const MAX_WHITE_BYTES: usize = 4096;
+
+enum Behind {
+    NotYet,
+    Byte(u8),
+    Nothing,
 }
 
 /// See the module.
@@ -240,16 +249,16 @@ impl Splitter {
         let Some(byte) = self.peek() else { return Flow::Wait };
         let place = Place { line: self.line, item: None };
         if byte == b'[' && self.may_be_array {
-            match self.waiting()[1..].trim_ascii_start().first() {
-                None if !self.ended => return Flow::Wait,
+            match self.behind_bracket() {
+                Behind::NotYet => return Flow::Wait,
                 // Only at the start of the input: further on, a line in brackets
                 // is a broken line, and must not take the good ones behind it with it.
-                Some(b'{' | b']') => {
+                Behind::Byte(b'{' | b']') => {
                     self.pass(1);
                     self.begin_list(None, true);
                     return Flow::Again;
                 }
-                _ => {}
+                Behind::Byte(_) | Behind::Nothing => {}
             }
         }
         if byte != b'{' {
@@ -317,14 +326,18 @@ impl Splitter {
                 self.end_items();
                 Flow::Again
             }
-            // The broken item before took the list's closing bracket with it.
-            Some(b'}') if !self.ended && self.waiting().trim_ascii_end().len() == 1 => Flow::Wait,
-            Some(b'}') if !matches!(self.waiting()[1..].trim_ascii_start().first(), Some(b',' | b']')) => {
-                self.pass(1);
-                self.state = State::Between;
-                Flow::Again
-            }
             Some(byte) => {
+                match self.behind_bracket() {
+                    Behind::NotYet if byte == b'}' => return Flow::Wait,
+                    Behind::NotYet | Behind::Byte(b',' | b']') => {}
+                    // The broken item before took the list's closing bracket with it.
+                    _ if byte == b'}' => {
+                        self.pass(1);
+                        self.state = State::Between;
+                        return Flow::Again;
+                    }
+                    _ => {}
+                }
                 let place = Place { line: self.line, item: Some(self.n_items) };
                 self.n_items += 1;
                 let detail = format!("expected `,` or `]` behind an item, found byte 0x{byte:02x}");
@@ -358,7 +371,7 @@ impl Splitter {
                 self.pass(length);
                 match api_version {
                     Some(version) if version != self.api_version => Flow::Bad(Bad {
-                        detail: format!("apiVersion `{version}` came behind the items, which were taken as `{}`", self.api_version),
+                        detail: shorten(format!("apiVersion `{version}` came behind the items, which were taken as `{}`", self.api_version)),
                         ..Self::nothing_but(place)
                     }),
                     _ => Flow::Again,
@@ -437,6 +450,16 @@ impl Splitter {
 
     fn nothing_but(place: Place) -> Bad {
         Bad { bytes: Vec::new(), size: 0, reason: "malformed", detail: String::new(), place }
+    }
+
+    /// What stands behind the bracket that comes next and some white space.
+    fn behind_bracket(&self) -> Behind {
+        let waiting = self.waiting();
+        match waiting[1..waiting.len().min(MAX_WHITE_BYTES)].trim_ascii_start().first() {
+            Some(byte) => Behind::Byte(*byte),
+            None if !self.ended && waiting.len() < MAX_WHITE_BYTES => Behind::NotYet,
+            None => Behind::Nothing,
+        }
     }
 
     fn waiting(&self) -> &[u8] {

@@ -73,6 +73,21 @@ fn a_bare_array_at_the_start_is_a_list() {
     check(format!("[ERROR] no event\n{b}\n"), &[bad("line 1", "[ERROR] no event"), format!("line 2 {b}")]);
 }
 
+/// What follows the white space decides what stands before it, but not for ever.
+#[test]
+fn endless_white_space_is_not_kept() {
+    let event = item(1);
+    for start in [format!("{}{event}}}", list(&[]).trim_end().trim_end_matches("]}")), "[".to_owned()] {
+        let mut splitter = Splitter::new(10_000).taking_an_array();
+        splitter.feed(start.as_bytes());
+        for _ in 0..300 {
+            while splitter.next().is_some() {}
+            splitter.feed(&[b' '; 100_000]);
+        }
+        assert!(splitter.memory_bytes() < 3 * KEPT_BYTES, "{} bytes behind {start}", splitter.memory_bytes());
+    }
+}
+
 #[test]
 fn the_lists_version_is_given_to_its_items() {
     let a = item(1);

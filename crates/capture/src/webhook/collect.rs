@@ -11,7 +11,7 @@ use decklog_audit::journal::{AppendError, Batch, Origin, Staged};
 use decklog_audit::quarantine::Refused;
 
 use crate::metrics::Rejected;
-use crate::recorder::Recorder;
+use crate::recorder::{Extent, Recorder};
 use crate::split::{Bad, KEPT_BYTES, Piece, Place, Splitter};
 
 /// Event times kept for the delay histogram; of a body with more events the first ones stand for all.
@@ -28,8 +28,10 @@ pub(super) struct Collector {
     staged: Option<Box<dyn Staged>>,
     refused: Vec<Refused>,
     refused_bytes: usize,
-    /// The body's beginning, until something in it is recognised.
-    unrecognised: Option<Vec<u8>>,
+    /// The body's beginning: until something in it is recognised, and of a compressed one to its end, since
+    /// only there it is known to be whole.
+    beginning: Option<Vec<u8>>,
+    is_packed: bool,
     n_bytes: u64,
     pub(super) tally: Tally,
 }
@@ -62,7 +64,7 @@ pub(super) struct Parts {
 }
 
 impl Collector {
-    pub(super) fn new(recorder: Recorder, origin: Origin, ingested_at: Timestamp, batch_bytes: usize) -> Self {
+    pub(super) fn new(recorder: Recorder, origin: Origin, ingested_at: Timestamp, batch_bytes: usize, is_packed: bool) -> Self {
         let splitter = Splitter::new(recorder.intake.max_event_bytes);
         Self {
             batch: Batch::new(origin.clone(), ingested_at),
@@ -74,7 +76,8 @@ impl Collector {
             staged: None,
             refused: Vec::new(),
             refused_bytes: 0,
-            unrecognised: Some(Vec::new()),
+            beginning: Some(Vec::new()),
+            is_packed,
             n_bytes: 0,
             tally: Tally::default(),
         }
@@ -85,11 +88,11 @@ impl Collector {
         self.n_bytes += bytes.len() as u64;
         self.splitter.feed(bytes);
         self.drain();
-        if self.tally.n_events > 0 || self.splitter.n_lists() > 0 {
-            self.unrecognised = None;
-        } else if let Some(whole) = &mut self.unrecognised {
-            let room = KEPT_BYTES.saturating_sub(whole.len()).min(bytes.len());
-            whole.extend_from_slice(&bytes[..room]);
+        if !self.is_packed && (self.tally.n_events > 0 || self.splitter.n_lists() > 0) {
+            self.beginning = None;
+        } else if let Some(beginning) = &mut self.beginning {
+            let room = KEPT_BYTES.saturating_sub(beginning.len()).min(bytes.len());
+            beginning.extend_from_slice(&bytes[..room]);
         }
     }
 
@@ -146,22 +149,73 @@ impl Collector {
         Ok(())
     }
 
+    /// Bytes taken, unpacked.
+    pub(super) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
     /// Memory held, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.splitter.memory_bytes() + self.batch.bytes().len() + self.batch.heads().len() * 80 + self.refused_bytes
+        self.splitter.memory_bytes() + self.beginning.as_ref().map_or(0, Vec::len) + self.batch.bytes().len() + self.batch.heads().len() * 80 + self.refused_bytes
     }
 
     /// What is left to do after [`Collector::end`].
     pub(super) fn into_parts(mut self) -> Parts {
         note_times(&mut self.tally.times, &self.batch);
         let recognised = self.tally.n_events > 0 || self.splitter.n_lists() > 0;
-        if let (false, Some(bytes), Some(first)) = (recognised, self.unrecognised.take(), self.refused.first()) {
+        if let (false, Some(bytes), Some(first)) = (recognised, self.beginning.take(), self.refused.first()) {
             // No EventList at all: it goes to the quarantine whole instead of in pieces.
             let place = Place { line: 1, item: None };
             let whole = Bad { bytes, size: self.n_bytes, reason: first.reason, detail: first.detail.clone(), place };
             self.refused = vec![self.recorder.refused(whole, "body".to_owned(), &self.origin, self.ingested_at)];
         }
         Parts { batch: self.batch, staged: self.staged, refused: self.refused, tally: self.tally, recognised }
+    }
+    /// The body could not be unpacked: what is left to keep of it, given what came.
+    pub(super) fn into_broken(mut self, packed: Packed, detail: String) -> Refused {
+        let unpacked = self.beginning.take().unwrap_or_default();
+        let is_text = std::str::from_utf8(&packed.bytes).is_ok();
+        let (extent, bytes) = match (unpacked.is_empty(), is_text) {
+            (false, _) => (Extent::Beginning, unpacked),
+            // Its sender forgot to compress it.
+            (true, true) if packed.bytes.len() as u64 == packed.size => (Extent::Whole, packed.bytes),
+            (true, true) => (Extent::Beginning, packed.bytes),
+            (true, false) => (Extent::Packed, packed.bytes),
+        };
+        let bad = Bad { bytes, size: packed.size, reason: "malformed", detail, place: Place { line: 1, item: None } };
+        self.recorder.refused_of(extent, bad, "body".to_owned(), &self.origin, self.ingested_at)
+    }
+}
+
+/// A compressed body as it came.
+#[derive(Default)]
+pub(super) struct Packed {
+    /// Its beginning, as long as nothing of it is unpacked.
+    bytes: Vec<u8>,
+    /// Bytes that came.
+    size: u64,
+}
+
+impl Packed {
+    /// Notes the next part, given how many bytes were unpacked so far.
+    pub(super) fn note(&mut self, part: &[u8], n_unpacked: u64) {
+        self.size += part.len() as u64;
+        if n_unpacked > 0 {
+            self.bytes = Vec::new();
+        } else {
+            let room = KEPT_BYTES.saturating_sub(self.bytes.len()).min(part.len());
+            self.bytes.extend_from_slice(&part[..room]);
+        }
+    }
+
+    /// Bytes that came.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether more of it would not be kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() >= KEPT_BYTES
     }
 }
 

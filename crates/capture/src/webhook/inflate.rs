@@ -59,6 +59,11 @@ impl Inflater {
         Ok(Self { decoder, input: Bytes::new(), output: Vec::new(), n_in: 0, n_out: 0 })
     }
 
+    /// Whether bodies are compressed at all.
+    pub(super) fn is_packed(&self) -> bool {
+        !matches!(self.decoder, Decoder::Plain)
+    }
+
     /// Gives the next part; the one before was taken to its end.
     pub(super) fn give(&mut self, part: Bytes) {
         self.n_in += part.len() as u64;

@@ -9,7 +9,7 @@
 //! | answer | when |
 //! | --- | --- |
 //! | 200 | every event is durable (or a duplicate of a durable one), everything else is in the quarantine |
-//! | 400 | there is no EventList nor event in it at all; the body is in the quarantine |
+//! | 400 | there is no EventList nor event in it at all, or it cannot be unpacked; the body is in the quarantine |
 //! | 403 | the credential may not send, or not for this source |
 //! | 408 | the sender stopped in the middle; nothing was stored |
 //! | 413 | above 1 GiB, or a decompression bomb |

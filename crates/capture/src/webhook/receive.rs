@@ -17,12 +17,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::collect::{Collector, Parts};
+use super::collect::{Collector, Packed, Parts};
 use super::inflate::{InflateError, Inflater};
 use super::problem::Problem;
 use super::{Receiver, Shared};
 use crate::metrics::{Rejected, SourceMetrics};
 use crate::recorder::now;
+use crate::split::KEPT_BYTES;
 
 /// Memory asked for before the first byte of a body of unknown length comes.
 const FIRST_SHARE: usize = 256 << 10;
@@ -72,7 +73,8 @@ async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, req
         sender.drain().await;
         return Err(problem);
     }
-    let mut collector = Box::new(Collector::new(shared.recorder.clone(), origin, now(), shared.config.batch_bytes));
+    let mut collector = Box::new(Collector::new(shared.recorder.clone(), origin, now(), shared.config.batch_bytes, inflater.is_packed()));
+    let mut packed = Packed::default();
     loop {
         let part = match sender.next(shared).await {
             Ok(Some(part)) => part,
@@ -84,13 +86,27 @@ async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, req
                 return Err(problem.0);
             }
         };
+        if inflater.is_packed() {
+            packed.note(&part, inflater.n_out());
+        }
         inflater.give(part);
-        while let Some(bytes) = inflater.next().map_err(inflate_problem)? {
+        loop {
+            let bytes = match inflater.next() {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break,
+                Err(InflateError::Broken(error)) => return Err(keep_broken(shared, *collector, packed, &error, metrics, &mut sender, &mut memory).await),
+                Err(error) => return Err(inflate_problem(error)),
+            };
             collector = take_bytes(shared, collector, &mut memory, metrics, &bytes, sender.deadline(shared)).await?;
         }
         check_size(shared, inflater.n_out())?;
     }
-    if let Some(bytes) = inflater.finish().map_err(inflate_problem)? {
+    let rest = match inflater.finish() {
+        Ok(rest) => rest,
+        Err(InflateError::Broken(error)) => return Err(keep_broken(shared, *collector, packed, &error, metrics, &mut sender, &mut memory).await),
+        Err(error) => return Err(inflate_problem(error)),
+    };
+    if let Some(bytes) = rest {
         collector = take_bytes(shared, collector, &mut memory, metrics, &bytes, sender.deadline(shared)).await?;
     }
     collector.end();
@@ -100,6 +116,48 @@ async fn take_body(shared: &Shared, origin: Origin, metrics: &SourceMetrics, req
         return Err(Problem::bad_body("the body is empty"));
     }
     store(shared, parts, metrics, sender.deadline(shared)).await
+}
+
+/// A body that cannot be unpacked is nothing that a sender would send again: what came of it goes to the
+/// quarantine. Events found in it are not taken, since only its end tells whether what was unpacked is right.
+async fn keep_broken(
+    shared: &Shared,
+    collector: Collector,
+    mut packed: Packed,
+    error: &std::io::Error,
+    metrics: &SourceMetrics,
+    sender: &mut Sender,
+    memory: &mut Memory,
+) -> Problem {
+    let n_all = collector.tally.n_events + collector.tally.n_refused() + 1;
+    let n_unpacked = collector.n_bytes();
+    if let Err(problem) = memory.grow(shared, collector.memory_bytes() + KEPT_BYTES, sender.deadline(shared)).await {
+        metrics.rejected(n_all, Rejected::Overload);
+        return problem;
+    }
+    while !packed.is_full()
+        && let Ok(Some(part)) = sender.next(shared).await
+    {
+        packed.note(&part, n_unpacked);
+        if check_size(shared, packed.size()).is_err() {
+            break;
+        }
+    }
+    let refused = collector.into_broken(packed, format!("cannot unpack the body: {error}"));
+    let detail = refused.detail.clone();
+    let quarantine = Arc::clone(&shared.recorder.quarantine);
+    let putting = spawn_blocking(move || quarantine.put(vec![refused]));
+    let outcome = match timeout_at(sender.deadline(shared), putting).await {
+        Ok(put) => put.map_err(|error| AppendError::Unwritable { reason: error.to_string() }).flatten(),
+        Err(_) => Err(AppendError::Unwritable { reason: "the disk is too slow".to_owned() }),
+    };
+    match outcome {
+        Ok(()) => {
+            metrics.rejected(n_all, Rejected::Malformed);
+            Problem::bad_body(detail)
+        }
+        Err(error) => append_problem(&error, n_all, metrics),
+    }
 }
 
 async fn take_bytes(

@@ -221,6 +221,26 @@ async fn credentials_are_hidden_in_the_quarantine_too() {
     }
 }
 
+/// What tells of a Secret may stand behind all that is kept, and a token may be cut.
+#[tokio::test]
+async fn credentials_are_hidden_in_what_is_cut() {
+    let (mut recorder, _, quarantine) = testing::recorder(2000);
+    let redactor = Some(Arc::new(decklog_audit::redact::Redactor::new(decklog_audit::redact::RedactionKey::generate([7; 32]))));
+    recorder.intake = Arc::new(decklog_audit::intake::Intake { redactor, max_event_bytes: 2000 });
+    let router = routes(Receiver::new(recorder, ReceiverConfig::default())).layer(Extension(identity()));
+    let secret = "aHVudGVyMi1odW50ZXIy";
+    let body = format!(r#""requestObject":{{"data":{{"a":"{secret}"}},"x":"{}","kind":"Secret"}},"verb":"list""#, "x".repeat(5 << 20));
+    let large = item(1).replace(r#""verb":"list""#, &body);
+    let kind = item(2).replacen('{', &format!(r#"{{"kind":"eyJhbGciOiJSUzI1NiJ9.{}.{secret}","#, secret.repeat(100)), 1);
+    for text in [list(&[large.clone(), kind]), large] {
+        let _ = router.clone().oneshot(Request::post("/ingest/webhook/prod").body(Body::from(text)).unwrap()).await.unwrap();
+    }
+    for kept in &*quarantine.0.lock().unwrap() {
+        assert!(!String::from_utf8_lossy(&kept.bytes).contains(secret) && !kept.detail.contains(secret), "{}: {}", kept.place, kept.detail);
+    }
+    assert_eq!(quarantine.0.lock().unwrap().len(), 3);
+}
+
 #[tokio::test]
 async fn too_large_items_are_quarantined_and_passed() {
     let bench = bench_with(identity(), ReceiverConfig::default(), 10_000);
@@ -353,15 +373,16 @@ async fn large_bodies_are_staged_and_committed_once() {
     assert!(inner.largest_batch < 20_000);
 }
 
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[tokio::test]
 async fn compressed_bodies() {
     let bench = bench();
     let text = list(&(0..100).map(item).collect::<Vec<_>>());
-    let gzip = |bytes: &[u8]| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    };
     let send = |encoding: &str, body: Vec<u8>| Request::post("/ingest/webhook/prod").header(header::CONTENT_ENCODING, encoding).body(Body::from(body)).unwrap();
     check_taken(&bench.send(send("gzip", gzip(text.as_bytes()))).await, 100, 0, 0);
     check_taken(&bench.send(send("zstd", zstd::encode_all(text.as_bytes(), 1).unwrap())).await, 0, 100, 0);
@@ -371,6 +392,44 @@ async fn compressed_bodies() {
     check_problem(&bench.send(send("gzip", cut[..cut.len() - 9].to_vec())).await, 400, "bad-body");
     let bomb = gzip(&[&list(&[])[..list(&[]).len() - 3], &" ".repeat(300 << 20)].concat().into_bytes());
     check_problem(&bench.send(send("gzip", bomb)).await, 413, "too-large");
+}
+
+/// 400 means that nobody sends it again, so what came is kept: unpacked as far as that goes.
+#[tokio::test]
+async fn what_cannot_be_unpacked_is_quarantined() {
+    let (mut recorder, journal, quarantine) = testing::recorder(1 << 20);
+    let redactor = Some(Arc::new(decklog_audit::redact::Redactor::new(decklog_audit::redact::RedactionKey::generate([7; 32]))));
+    recorder.intake = Arc::new(decklog_audit::intake::Intake { redactor, max_event_bytes: 1 << 20 });
+    let metrics = recorder.metrics.clone();
+    let router = routes(Receiver::new(recorder, ReceiverConfig::default())).layer(Extension(identity()));
+    let post = async |encoding: &str, body: Vec<u8>| {
+        let request = Request::post("/ingest/webhook/prod").header(header::CONTENT_ENCODING, encoding).body(Body::from(body)).unwrap();
+        check_problem(&answer(router.clone().oneshot(request).await.unwrap()).await, 400, "bad-body");
+        quarantine.0.lock().unwrap().drain(..).map(|item| (String::from_utf8_lossy(&item.bytes).into_owned(), item.size)).collect::<Vec<_>>()
+    };
+    let secret = "hunter2-hunter2-hunter2";
+    let items: Vec<String> = (0..100).map(|number| item(number).replace("bob", &format!("Bearer {secret}"))).collect();
+    let text = list(&items);
+    for (encoding, packed) in [("gzip", gzip(text.as_bytes())), ("zstd", zstd::encode_all(text.as_bytes(), 1).unwrap())] {
+        let size = packed.len() - 3;
+        let kept = post(encoding, packed[..size].to_vec()).await;
+        assert_eq!((kept.len(), kept[0].1), (1, size as u64), "{encoding}");
+        assert!(!kept[0].0.contains(secret));
+    }
+    let kept = post("gzip", text.clone().into_bytes()).await;
+    assert_eq!((kept.len(), kept[0].1), (1, text.len() as u64));
+    assert!(kept[0].0.contains("EventList") && !kept[0].0.contains(secret));
+    let kept = post("gzip", gzip(text.as_bytes())[1..].to_vec()).await;
+    assert!(kept.len() == 1 && kept[0].0.starts_with("redacted:"), "{kept:?}");
+    let kept = post("zstd", Vec::from([0x28, 0xb5, 0x2f, 0xfd])).await;
+    assert_eq!(kept.len(), 1);
+    assert!(journal.lines().is_empty());
+    let mut registry = prometheus_client::registry::Registry::default();
+    metrics.register(&mut registry);
+    let mut encoded = String::new();
+    prometheus_client::encoding::text::encode(&mut encoded, &registry).unwrap();
+    // Each counts as the events that were found in it and the rest of it.
+    assert!(encoded.contains("reason=\"malformed\"}"), "{encoded}");
 }
 
 #[tokio::test]
