@@ -389,7 +389,9 @@ fn a_token_in_the_place_of_a_urls_user() {
         r#""userAgent":"git https://ghp_16C7e42F292c6912E7710c838347Ae178B4a@github.com:443/x""#,
         r#""userAgent":"git https://«ghp_16C7e42F292c6912E7710c838347Ae178B4a»@github.com:443/x""#,
     );
-    check_same(&event(r#""userAgent":"ssh://git@h oci://registry.example.com/app@sha256:0123456789abcdef01 https://long-words-only-here@h https://h/0123456789abcdefg@x""#));
+    check_same(&event(
+        r#""userAgent":"ssh://git@h oci://registry.example.com/app@sha256:0123456789abcdef01 https://long-words-only-here@h https://h/0123456789abcdefg@x""#,
+    ));
 }
 
 /// Each of these took time that grew with the square of its length, or would have.

@@ -43,7 +43,8 @@ fn of_broken_text(text: &str, cut: usize) -> Vec<Finding> {
     let cut = cut.max(middle);
     let mut shaped = Vec::new();
     credentials(&text[middle..cut], &mut shaped);
-    let mut parts = vec![0..middle];
+    let mut parts = Vec::with_capacity(shaped.len() + 2);
+    parts.push(0..middle);
     parts.extend(shaped.into_iter().map(|part| middle + part.start..middle + part.end));
     parts.push(cut..text.len());
     parts.retain(|part| !part.is_empty() && !super::key::is_mark(&text[part.clone()]));

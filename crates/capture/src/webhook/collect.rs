@@ -156,7 +156,11 @@ impl Collector {
 
     /// Memory held, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.splitter.memory_bytes() + self.beginning.as_ref().map_or(0, Vec::len) + self.batch.bytes().len() + self.batch.heads().len() * 80 + self.refused_bytes
+        self.splitter.memory_bytes()
+            + self.beginning.as_ref().map_or(0, Vec::len)
+            + self.batch.bytes().len()
+            + self.batch.heads().len() * 80
+            + self.refused_bytes
     }
 
     /// What is left to do after [`Collector::end`].

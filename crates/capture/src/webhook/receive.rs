@@ -11,6 +11,7 @@ use bytes::Bytes;
 use decklog_audit::Timestamp;
 use decklog_audit::access::Identity;
 use decklog_audit::journal::{AppendError, Appended, Origin};
+use decklog_audit::quarantine::{Quarantine, Refused};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
@@ -146,18 +147,19 @@ async fn keep_broken(
     let refused = collector.into_broken(packed, format!("cannot unpack the body: {error}"));
     let detail = refused.detail.clone();
     let quarantine = Arc::clone(&shared.recorder.quarantine);
-    let putting = spawn_blocking(move || quarantine.put(vec![refused]));
-    let outcome = match timeout_at(sender.deadline(shared), putting).await {
-        Ok(put) => put.map_err(|error| AppendError::Unwritable { reason: error.to_string() }).flatten(),
-        Err(_) => Err(AppendError::Unwritable { reason: "the disk is too slow".to_owned() }),
-    };
-    match outcome {
+    let too_slow = || AppendError::Unwritable { reason: "the disk is too slow".to_owned() };
+    match timeout_at(sender.deadline(shared), put(quarantine, vec![refused])).await.unwrap_or_else(|_| Err(too_slow())) {
         Ok(()) => {
             metrics.rejected(n_all, Rejected::Malformed);
             Problem::bad_body(detail)
         }
         Err(error) => append_problem(&error, n_all, metrics),
     }
+}
+
+async fn put(quarantine: Arc<dyn Quarantine>, items: Vec<Refused>) -> Result<(), AppendError> {
+    let putting = spawn_blocking(move || quarantine.put(items));
+    putting.await.map_err(|error| AppendError::Unwritable { reason: error.to_string() })?
 }
 
 async fn take_bytes(
@@ -211,13 +213,10 @@ async fn store(shared: &Shared, parts: Parts, metrics: &SourceMetrics, deadline:
                 committing.await.map_err(|error| AppendError::Unwritable { reason: error.to_string() })??.await?
             }
         };
-        if !refused.is_empty() {
-            let putting = spawn_blocking(move || quarantine.put(refused));
-            putting.await.map_err(|error| AppendError::Unwritable { reason: error.to_string() })??;
-        }
-        Ok::<_, AppendError>(appended)
+        let kept = if refused.is_empty() { Ok(()) } else { put(quarantine, refused).await };
+        Ok::<_, AppendError>((appended, kept))
     };
-    let appended = match timeout_at(deadline, storing).await {
+    let (appended, kept) = match timeout_at(deadline, storing).await {
         Ok(stored) => stored.map_err(|error| append_problem(&error, n_all, metrics))?,
         Err(_) => {
             metrics.rejected(n_all, Rejected::DiskFull);
@@ -225,6 +224,7 @@ async fn store(shared: &Shared, parts: Parts, metrics: &SourceMetrics, deadline:
         }
     };
     metrics.acknowledged(tally.n_events, &tally.times, now());
+    kept.map_err(|error| append_problem(&error, tally.n_refused(), metrics))?;
     metrics.rejected(tally.n_malformed, Rejected::Malformed);
     metrics.rejected(tally.n_too_large, Rejected::TooLarge);
     if !recognised {

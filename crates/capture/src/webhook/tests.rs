@@ -317,6 +317,9 @@ async fn an_undurable_quarantine_is_a_503_and_the_retry_a_duplicate() {
     check_problem(&bench.post(body.clone()).await, 503, "unavailable");
     bench.quarantine.1.store(false, Ordering::Relaxed);
     check_taken(&bench.post(body).await, 0, 1, 1);
+    // The event was durable the first time; only the rest was refused.
+    let metrics = bench.metrics();
+    assert!(metrics.contains("reason=\"disk_full\"} 1\n") && metrics.contains("received_events_total{source=\"prod\"} 4\n"), "{metrics}");
 }
 
 #[tokio::test(start_paused = true)]
