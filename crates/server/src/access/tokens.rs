@@ -223,8 +223,14 @@ fn parse_hex(word: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
+/// A word to be shown; of a long one, which may be a token in the wrong place, only the beginning.
 fn printable(word: &str) -> String {
-    word.chars().take(40).map(|symbol| if symbol.is_ascii_graphic() && symbol != '`' { symbol } else { '\u{fffd}' }).collect()
+    const LONGEST: usize = 24;
+    const SHOWN: usize = 12;
+    let is_long = word.chars().nth(LONGEST).is_some();
+    let shown = word.chars().take(if is_long { SHOWN } else { LONGEST });
+    let shown: String = shown.map(|symbol| if symbol.is_ascii_graphic() && symbol != '`' { symbol } else { '\u{fffd}' }).collect();
+    if is_long { shown + "…" } else { shown }
 }
 
 #[cfg(test)]
@@ -278,6 +284,17 @@ mod tests {
         assert!(errors.iter().all(|error| !error.contains("hunter2")));
         assert!(errors.iter().any(|error| error.starts_with("line 8: `source` stands twice")));
         assert!(errors.iter().any(|error| error.starts_with("line 8: `source` and `cluster` without")));
+    }
+
+    #[test]
+    fn a_token_in_a_wrong_place_is_not_repeated() {
+        let token = "c0rrect-h0rse_battery-staple0123";
+        for line in
+            [format!("prod {token} send"), format!("`{token} read {HASH}"), format!("prod read {HASH} {token}"), format!("prod send {HASH} source=={token}")]
+        {
+            let errors = errors(&line);
+            assert!(errors.iter().all(|error| !error.contains(&token[12..])), "{errors:?}");
+        }
     }
 
     #[test]
