@@ -440,12 +440,7 @@ impl Parser {
             }
             _ => Values::One(reader.has(&self.single_value()?)?),
         };
-        // Negation inside a clause keeps the demand that the field is there, so two do not cancel out.
-        Ok(match n_negations {
-            0 => value,
-            n if n % 2 == 1 => Values::Not(Box::new(value)),
-            _ => Values::Not(Box::new(Values::Not(Box::new(value)))),
-        })
+        Ok((0..n_negations).fold(value, |value, _| value.negation()))
     }
 }
 
@@ -512,6 +507,14 @@ impl Expression {
 }
 
 impl Values {
+    /// Negation inside a clause keeps the demand that the field is there, so two do not cancel out; of three, two do.
+    fn negation(self) -> Self {
+        match self {
+            Self::Not(inner) if matches!(*inner, Self::Not(_)) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
     fn all(values: Vec<Self>) -> Self {
         let mut flat = Vec::with_capacity(values.len());
         for value in values {

@@ -165,6 +165,21 @@ fn filter_text() -> impl Strategy<Value = String> {
     })
 }
 
+/// Found by the property below: brackets between the negations made another filter than none.
+#[test]
+fn negations_of_values_are_the_same_with_and_without_brackets() {
+    for (written, printed) in [
+        ("verb:(not (not (not ?)))", "verb:(not ?)"),
+        ("verb:(not not not ?)", "verb:(not ?)"),
+        ("verb:(not (not ?))", "verb:(not not ?)"),
+        ("verb:(not not (not not ?))", "verb:(not not ?)"),
+    ] {
+        let filter = Filter::parse(written, now()).unwrap();
+        assert_eq!(filter.to_string(), printed, "{written}");
+        assert_eq!(Filter::parse(printed, now()), Ok(filter), "{written}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
