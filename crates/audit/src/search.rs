@@ -1,5 +1,14 @@
 //! The seam to whatever answers searches: the journal scan, the table, or a server far away.
 
+mod counts;
+mod sql;
+
+pub use counts::{
+    Bucket, FacetCount, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, MAX_BUCKETS, MAX_SPLIT, MAX_VALUES, facets,
+    histogram,
+};
+pub use sql::{SqlError, SqlErrorKind, SqlFormat, SqlRequest, SqlSummary};
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -126,6 +135,19 @@ pub enum SearchError {
     Failed(String),
 }
 
+/// What there is to search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Events stored.
+    pub n_events: u64,
+    /// Requests stored: events after which no other of the same request follows.
+    pub n_requests: u64,
+    /// The first and last event time.
+    pub times: Option<(Timestamp, Timestamp)>,
+    /// The sequence number the next record gets: what an answer is `asof`.
+    pub next_seq: u64,
+}
+
 /// Answers searches. Blocking: call it on a thread that may wait.
 pub trait Searcher: Send + Sync {
     /// Hands every event found to `found`, in order, until that breaks or `request.stop` is set. Looks at the
@@ -134,4 +156,49 @@ pub trait Searcher: Send + Sync {
     /// # Errors
     /// When the store cannot be read, or the search was stopped.
     fn search(&self, request: &SearchRequest, found: &mut dyn FnMut(Hit<'_>) -> ControlFlow<()>) -> Result<SearchSummary, SearchError>;
+
+    /// Counts the values of fields among the events of `request` (its order, place and limit aside), in the order of
+    /// `asked.fields`.
+    ///
+    /// # Errors
+    /// As [`Searcher::search`].
+    fn facets(&self, request: &SearchRequest, asked: &FacetRequest) -> Result<(Vec<Facets>, SearchSummary), SearchError> {
+        facets(self, request, asked)
+    }
+
+    /// Counts the events of `request` (its order, place and limit aside) over time.
+    ///
+    /// # Errors
+    /// As [`Searcher::search`].
+    fn histogram(&self, request: &SearchRequest, asked: &HistogramRequest) -> Result<(Histogram, SearchSummary), SearchError> {
+        histogram(self, request, asked)
+    }
+
+    /// What there is to search.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn extent(&self) -> Result<Extent, SearchError> {
+        let request = SearchRequest { order: Order::Arrival, ..SearchRequest::default() };
+        let mut extent = Extent::default();
+        let summary = self.search(&request, &mut |hit| {
+            extent.n_events += 1;
+            let is_final = std::str::from_utf8(hit.line).ok().and_then(|line| crate::Event::decode(line).ok()).is_some_and(|event| event.is_final());
+            extent.n_requests += u64::from(is_final);
+            extent.next_seq = hit.seq + 1;
+            ControlFlow::Continue(())
+        })?;
+        extent.times = summary.extent;
+        Ok(extent)
+    }
+
+    /// Answers a question in SQL over the view `events` and its sisters (docs/sql.md); hands the answer to `out` in
+    /// pieces of the format asked for, until that breaks.
+    ///
+    /// # Errors
+    /// When the text is no query, asks for something that is not allowed, or is stopped by a limit.
+    fn sql(&self, request: &SqlRequest, out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<SqlSummary, SqlError> {
+        let _ = (request, out);
+        Err(SqlError::new(SqlErrorKind::Unavailable, "this store answers no SQL"))
+    }
 }

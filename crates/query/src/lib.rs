@@ -1,7 +1,7 @@
-//! Finding events: the scan of the journal that answers searches, and counts of what it finds.
+//! Finding events: the scan of the journal that answers searches.
 //!
 //! [`JournalSearcher`] implements the seam `decklog_audit::search` on the blocks of a journal, in the writing
-//! process or another one. [`facets`] and [`histogram`] count what any `Searcher` finds. The filter's matcher
+//! process or another one. The filter's matcher
 //! decides about every event; everything here only spares it work.
 //!
 //! ```no_run
@@ -26,7 +26,5 @@ mod plan;
 mod workers;
 mod scan;
 mod handout;
-mod counts;
 
-pub use counts::{Bucket, FacetCount, Facets, Histogram, MAX_BUCKETS, MAX_VALUES, facets, histogram};
 pub use searcher::JournalSearcher;

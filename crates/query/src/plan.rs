@@ -3,8 +3,7 @@
 //! Cheapest first: sequence and time of the block, sequence and time of the record, literals in its bytes,
 //! and only then its decoded form.
 
-use std::borrow::Cow;
-
+use decklog_audit::event::readable_text;
 use decklog_audit::filter::{Candidate, Needs, Prefilter};
 use decklog_audit::journal::{EventId, Record, RecordKind};
 use decklog_audit::search::{Order, SearchRequest};
@@ -86,7 +85,7 @@ impl<'a> Plan<'a> {
         if !self.prefilter.may_match(record.bytes) {
             return Verdict::NoMatch;
         }
-        let line = text(record.bytes);
+        let line = readable_text(record.bytes);
         match Event::decode(&line) {
             Ok(event) => self.ask(&event, &line, record),
             Err(_) => Verdict::Undecodable,
@@ -104,20 +103,5 @@ impl<'a> Plan<'a> {
             origin: record.origin,
         };
         if self.request.filter.matches(&candidate) { Verdict::Match } else { Verdict::NoMatch }
-    }
-}
-
-/// The text of a line; each byte that is not UTF-8 becomes U+FFFD, as Go's decoder reads it.
-pub(crate) fn text(line: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(line) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            let mut text = String::with_capacity(line.len());
-            for chunk in line.utf8_chunks() {
-                text.push_str(chunk.valid());
-                text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
-            }
-            Cow::Owned(text)
-        }
     }
 }

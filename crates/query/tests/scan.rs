@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use decklog_audit::filter::{Candidate, fields::Field};
 use decklog_audit::journal::{Batch, EventId, Journal, Origin, RecordFlags, RecordHead, RecordKind};
-use decklog_audit::search::{Order, SearchError, SearchRequest, SearchSummary, Searcher, SeqRange, Stop, TimeRange};
+use decklog_audit::search::{FacetRequest, HistogramRequest, Order, SearchError, SearchRequest, SearchSummary, Searcher, SeqRange, Stop, TimeRange};
 use decklog_audit::{Event, Filter, Timestamp};
-use decklog_query::{JournalSearcher, facets, histogram};
+use decklog_query::JournalSearcher;
 use decklog_store::testing::wait;
 use decklog_store::{JournalConfig, LocalJournal};
 use proptest::prelude::*;
@@ -313,15 +313,21 @@ fn facets_count_values_and_histograms_time() {
     store(&journal, &lines, 100);
     let searcher = JournalSearcher::of_journal(&journal).unwrap();
     let request = SearchRequest { filter: filter("outcome:denied"), ..SearchRequest::default() };
-    let users = facets(&searcher, &request, &Field::parse("user").unwrap(), 3).unwrap();
+    let asked = FacetRequest { fields: vec![Field::parse("user").unwrap(), Field::parse("code").unwrap()], n_top: 3, prefix: String::new() };
+    let (facets, summary) = searcher.facets(&request, &asked).unwrap();
+    let (users, codes) = (&facets[0], &facets[1]);
+    assert_eq!(codes.top.iter().map(|facet| (facet.value.as_str(), facet.n_events)).collect::<Vec<_>>(), [("403", 71), ("401", 30)]);
     assert!(users.top.len() == 3 && users.top.windows(2).all(|pair| pair[0].n_events >= pair[1].n_events));
     for facet in &users.top {
         let request = SearchRequest { filter: filter(&format!("outcome:denied user:\"{}\"", facet.value)), limit: Some(0), ..SearchRequest::default() };
         assert_eq!(searcher.search(&request, &mut |_| ControlFlow::Continue(())).unwrap().n_matched, facet.n_events, "{}", facet.value);
     }
-    assert_eq!((users.n_missing, users.summary.n_matched), (30, 101), "the 401s have no user");
+    assert_eq!((users.n_missing, summary.n_matched), (30, 101), "the 401s have no user");
     for n_buckets in [1, 5, 40, 1000] {
-        let histogram = histogram(&searcher, &request, n_buckets).unwrap();
+        let asked = HistogramRequest { n_buckets, split: Some(Field::parse("code").unwrap()) };
+        let (histogram, _) = searcher.histogram(&request, &asked).unwrap();
+        assert_eq!(histogram.values, ["401", "403"]);
+        assert!(histogram.buckets.iter().all(|bucket| bucket.by_value.iter().sum::<u64>() == bucket.n_events));
         assert!(histogram.buckets.len() <= n_buckets);
         assert_eq!(histogram.buckets.iter().map(|bucket| bucket.n_events).sum::<u64>(), 101);
         let step = histogram.seconds as i64;

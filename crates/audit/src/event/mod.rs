@@ -20,7 +20,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use bytes::text_from_bytes;
+pub use bytes::{readable_text, text_from_bytes};
 pub use decode::{DecodeError, DecodeErrorKind, Decoded};
 pub use derived::{LATENCY_ANNOTATION, Outcome, UserType, VerbClass};
 pub use encode::{EncodeError, write_event_list, write_log_line};
