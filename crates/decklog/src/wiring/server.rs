@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start:  configuration ─► access ─► listener (health only) ─► store recovered ─► parts handed over ─► tails
-//! stop:   tails take what is there ─► listener closed, requests finish ─► marks in the journal ─► journal closed
+//! stop:   tails take what is there ─► listener closed, requests finish ─► marks in the journal ─► what waits into the table ─► journal closed
 //! ```
 //!
 //! The listener is first, so that kube-apiserver meets a 503 with `Retry-After` and not a refused connection
@@ -67,7 +67,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     server.hand_over(parts(&config, &store, registry, statuses)?);
     tracing::info!(%address, data_dir = %config.data_dir.display(), next_seq = store.journal.stats().next_seq, "ready");
 
-    let exit = signals.next().await;
+    signals.next().await;
     let deadline = config.server.stop_timeout;
     tracing::info!(seconds = deadline.as_secs_f64(), "stopping: a second signal ends at once");
     let began = Instant::now();
@@ -82,14 +82,12 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
         if stopped.n_cut > 0 {
             tracing::warn!(connections = stopped.n_cut, "requests were cut at the deadline");
         }
-        let journal = Arc::clone(&store.journal);
-        drop(spawn_blocking(move || journal.close()).await);
+        drop(spawn_blocking(move || store.close()).await);
     };
     tokio::select! {
         () = stopping => {
             tracing::info!(seconds = began.elapsed().as_secs_f64(), "stopped");
             // A server that was asked to stop and did so has done its work, whichever the signal.
-            let _ = exit;
             Ok(Exit::Done)
         }
         _ = signals.next() => Err(Failures::from(Failure::new(Exit::Interrupted, "interrupted", "ended at once by a second signal"))),
@@ -176,6 +174,9 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
     store.journal.metrics().register(&mut registry);
     store.quarantine.metrics().register(&mut registry);
     store.recorder.metrics.register(&mut registry);
+    if let Ok(table) = &store.table {
+        table.metrics().register(&mut registry);
+    }
     let registry = Arc::new(registry);
     let receiver = Receiver::new(store.recorder.clone(), ReceiverConfig { cluster: Arc::from(config.cluster.as_str()), ..ReceiverConfig::default() });
     let searcher = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
@@ -184,7 +185,12 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
         Health::Writable => Ok(()),
         Health::Refusing { error, .. } => Err(error.to_string()),
     });
-    let mut checks = vec![writable];
+    let table = store.table.clone();
+    let tabled = Check::new("table", move || match &table {
+        Ok(table) => table.stats().failure.map_or(Ok(()), Err),
+        Err(reason) => Err(reason.clone()),
+    });
+    let mut checks = vec![writable, tabled];
     if config.redact.mode == RedactMode::Off {
         // Nothing that fails, but everybody who looks is to see it.
         checks.push(Check::new("redaction-is-off", || Ok(())));
