@@ -131,3 +131,14 @@ pub enum CommitError {
     #[error(transparent)]
     Table(#[from] TableError),
 }
+
+impl CommitError {
+    /// Whether the same change may succeed later without anybody changing anything.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Unknown { .. } => true,
+            Self::Table(error) => error.is_temporary(),
+            Self::Conflict { .. } | Self::Duplicate { .. } | Self::Path { .. } | Self::AppendOnly => false,
+        }
+    }
+}
