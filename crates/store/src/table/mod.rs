@@ -92,8 +92,9 @@ impl WriteError {
     /// Whether the same may work later: the store did not answer, is full, or is slow.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Store { .. } | Self::Commit(CommitError::Busy { .. } | CommitError::Unknown { .. }) => true,
-            Self::Log(error) | Self::Commit(CommitError::Table(error)) => error.is_temporary(),
+            Self::Store { .. } => true,
+            Self::Log(error) => error.is_temporary(),
+            Self::Commit(error) => error.is_temporary(),
             _ => false,
         }
     }
