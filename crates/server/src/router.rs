@@ -25,7 +25,7 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 18] = [
+pub(crate) const PATHS: [&str; 19] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
@@ -42,6 +42,7 @@ pub(crate) const PATHS: [&str; 18] = [
     "/healthz",
     "/livez",
     "/metrics",
+    "/openapi.json",
     "/readyz",
     "/version",
 ];
