@@ -40,7 +40,9 @@ fn object(required: &[(&str, Value)], optional: &[(&str, Value)]) -> Value {
 }
 
 fn list(items: Value) -> Value {
-    json!({ "type": "array", "items": items })
+    let mut schema = json!({ "type": "array" });
+    schema["items"] = items;
+    schema
 }
 
 fn text() -> Value {
