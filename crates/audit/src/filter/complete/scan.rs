@@ -63,13 +63,11 @@ struct Scanner {
     groups: Vec<Option<usize>>,
     steps: Vec<Step>,
     fields: Vec<Option<Field>>,
-    /// No name with an operator begins before this character: saves looking again from each segment of a long name.
-    nameless_before: usize,
 }
 
 impl Scanner {
     fn new(text: &str) -> Self {
-        Self { parser: Parser::new(text), place: Place::Condition, groups: Vec::new(), steps: Vec::new(), fields: Vec::new(), nameless_before: 0 }
+        Self { parser: Parser::new(text), place: Place::Condition, groups: Vec::new(), steps: Vec::new(), fields: Vec::new() }
     }
 
     fn scan(mut self) -> Scanned {
@@ -124,14 +122,11 @@ impl Scanner {
     }
 
     fn clause_or_text(&mut self, start: usize) {
-        if start >= self.nameless_before {
-            if let Some(head) = self.parser.clause_head() {
-                let field = self.fields.len();
-                self.fields.push(names::resolve(&head.segments).ok());
-                self.take(start, head.name_end, TokenKind::Field, Place::Operator(field));
-                return self.take(head.operator_start, head.operator_end, TokenKind::Operator, Place::Value(field));
-            }
-            self.nameless_before = self.parser.cursor.at;
+        if let Some(head) = self.parser.clause_head() {
+            let field = self.fields.len();
+            self.fields.push(names::resolve(&head.segments).ok());
+            self.take(start, head.name_end, TokenKind::Field, Place::Operator(field));
+            return self.take(head.operator_start, head.operator_end, TokenKind::Operator, Place::Value(field));
         }
         self.parser.cursor.at = start;
         let end = self.lexeme_end(start, Comma::Belongs);
