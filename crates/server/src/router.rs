@@ -25,18 +25,24 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 13] = [
+pub(crate) const PATHS: [&str; 19] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
+    "/api/v1/extent",
+    "/api/v1/facets",
     "/api/v1/fields",
+    "/api/v1/filter",
+    "/api/v1/histogram",
     "/api/v1/quarantine",
     "/api/v1/quarantine/export",
     "/api/v1/sources",
+    "/api/v1/sql",
     "/api/v1/tail",
     "/healthz",
     "/livez",
     "/metrics",
+    "/openapi.json",
     "/readyz",
     "/version",
 ];
