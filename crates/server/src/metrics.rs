@@ -100,6 +100,13 @@ impl ServerMetrics {
             "Searches, tails and exports that could not be written to the journal as a mark",
             metrics.marks_failed.clone(),
         );
+        // What has not happened yet is shown as 0, so that alerts see its first time as a rise.
+        for result in ["ok", "error"] {
+            drop(metrics.reloads.get_or_create(&ReloadLabels { what: "tls", result }));
+        }
+        for reason in crate::tls::HANDSHAKE_REASONS {
+            drop(metrics.handshakes_failed.get_or_create(&HandshakeLabels { reason }));
+        }
         registry.register("decklog_reloads", "Files that changed and were read again", metrics.reloads.clone());
         registry.register("decklog_tls_handshakes_failed", "Connections that ended before their TLS handshake did", metrics.handshakes_failed.clone());
         registry.register(

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(crate) use certificate::{ClientCertificate, Refusal};
-pub(crate) use handshake::Handshakes;
+pub(crate) use handshake::{HANDSHAKE_REASONS, Handshakes};
 
 use crate::metrics::ServerMetrics;
 use files::{Loaded, Stamps};

@@ -177,7 +177,7 @@ mod tests {
         let check = |headers: &[(&str, &str)], safe_method, expected| {
             let headers = [&[("host", "127.0.0.1:7080")], headers].concat();
             let (peer, uri, headers) = request("127.0.0.1", "/", &headers);
-            assert_eq!(open_with_cookie(peer, &uri, &headers, safe_method).is_ok(), expected, "{headers:?}");
+            assert_eq!(open_with_cookie(peer, Transport::Clear, &uri, &headers, safe_method).is_ok(), expected, "{headers:?}");
         };
         check(&[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")], true, true);
         check(&[("sec-fetch-site", "same-origin")], true, true);

@@ -30,7 +30,7 @@ const DRAIN_BYTES: u64 = 64 << 10;
 
 /// The answer to plain HTTP, in the form of all of decklog's problems.
 const SPEAK_TLS: &str = concat!(
-    "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: 141\r\n\r\n",
+    "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: 142\r\n\r\n",
     r#"{"type":"https://decklog.io/problems/tls-required","title":"This port speaks TLS","status":400,"detail":"this port speaks TLS: use https://"}"#,
     "\n"
 );
@@ -80,6 +80,10 @@ enum HandshakeError {
     #[error("{0}")]
     Broken(#[source] std::io::Error),
 }
+
+/// All labels of the metric.
+pub(crate) const HANDSHAKE_REASONS: [&str; 8] =
+    ["timeout", "displaced", "plain_http", "not_tls", "closed", "client_certificate", "refused_by_client", "broken"];
 
 impl HandshakeError {
     fn of(error: std::io::Error) -> Self {
