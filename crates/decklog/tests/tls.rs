@@ -114,12 +114,11 @@ fn events_go_in_and_come_back_over_tls_with_client_certificates() {
     refused(&folder.run(&["search", "--server", &url, "--ca-file", &ca]), 4, &["--client-cert"]);
     refused(&by(&carol, &root_key, &["search"]), 2, &["client certificate", "cannot be used"]);
 
-    let by_variables = folder.command(&["search", "-q", "--limit", "1", "-o", "json"]).envs([
-        ("DECKLOG_SERVER", url.as_str()),
-        ("DECKLOG_CA_FILE", &ca),
-        ("DECKLOG_CLIENT_CERT", &carol),
-        ("DECKLOG_CLIENT_KEY", &carol_key),
-    ]).output().unwrap();
+    let by_variables = folder
+        .command(&["search", "-q", "--limit", "1", "-o", "json"])
+        .envs([("DECKLOG_SERVER", url.as_str()), ("DECKLOG_CA_FILE", &ca), ("DECKLOG_CLIENT_CERT", &carol), ("DECKLOG_CLIENT_KEY", &carol_key)])
+        .output()
+        .unwrap();
     assert!(by_variables.status.success(), "{}", String::from_utf8_lossy(&by_variables.stderr));
 }
 
@@ -140,8 +139,13 @@ fn what_is_wrong_with_a_server_is_said() {
     refused(&search(&format!("https://localhost:{}", served.port), &ca), 3, &["not for `localhost`", "127.0.0.1"]);
     refused(&search(&format!("http://127.0.0.1:{}", served.port), &ca), 2, &["speaks TLS", "https://"]);
     refused(&search(&url, &folder.write("empty", b"")), 2, &["cannot read the CA file", "no such PEM block"]);
-    refused(&folder.run(&["import", &folder.write("one.log", attack_lines()[0].as_bytes()), "--server", &url, "--ca-file", &folder.path("none")]), 2, &["cannot read the CA file"]);
+    refused(
+        &folder.run(&["import", &folder.write("one.log", attack_lines()[0].as_bytes()), "--server", &url, "--ca-file", &folder.path("none")]),
+        2,
+        &["cannot read the CA file"],
+    );
 
-    let plain = support::Server::start(&folder, &["--data-dir", &folder.path("other")]);
+    let elsewhere = Folder::new();
+    let plain = support::Server::start(&elsewhere, &[]);
     refused(&search(&plain.url().replace("http", "https"), &ca), 3, &["does not speak TLS", "http://"]);
 }

@@ -131,7 +131,15 @@ fn is_of_certificates(alert: AlertDescription) -> bool {
     use AlertDescription as A;
     matches!(
         alert,
-        A::BadCertificate | A::CertificateExpired | A::CertificateRequired | A::CertificateRevoked | A::CertificateUnknown | A::UnknownCA | A::UnsupportedCertificate | A::DecryptError | A::AccessDenied
+        A::BadCertificate
+            | A::CertificateExpired
+            | A::CertificateRequired
+            | A::CertificateRevoked
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::UnsupportedCertificate
+            | A::DecryptError
+            | A::AccessDenied
     )
 }
 
