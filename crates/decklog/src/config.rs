@@ -19,6 +19,7 @@ mod layers;
 mod reference;
 mod settings;
 mod sources;
+mod together;
 mod units;
 mod yaml;
 
@@ -65,12 +66,25 @@ pub(crate) struct Config {
 /// `server`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerConfig {
-    /// Where it listens; loopback only, until TLS is there.
+    /// Where it listens; other addresses than loopback need TLS and credentials.
     pub(crate) listen: SocketAddr,
+    /// `server.tls`.
+    pub(crate) tls: TlsFiles,
     /// The file of bearer tokens.
     pub(crate) tokens_file: Option<PathBuf>,
     /// How long a graceful stop may take.
     pub(crate) stop_timeout: Duration,
+}
+
+/// `server.tls`: checked to be whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The certificate, and what stands between it and its authority.
+    pub(crate) cert_file: Option<PathBuf>,
+    /// Its key.
+    pub(crate) key_file: Option<PathBuf>,
+    /// The authorities of client certificates.
+    pub(crate) client_ca_file: Option<PathBuf>,
 }
 
 /// `journal`.
@@ -148,7 +162,12 @@ impl Config {
         Self {
             data_dir: PathBuf::new(),
             cluster: String::new(),
-            server: ServerConfig { listen: SocketAddr::from(([127, 0, 0, 1], 7080)), tokens_file: None, stop_timeout: Duration::from_secs(20) },
+            server: ServerConfig {
+                listen: SocketAddr::from(([127, 0, 0, 1], 7080)),
+                tls: TlsFiles::default(),
+                tokens_file: None,
+                stop_timeout: Duration::from_secs(20),
+            },
             sources: Vec::new(),
             journal: JournalConfig { segment_size: ByteSize(64 << 20), max_event_size: ByteSize(64 << 20), keep: ByteSize(1 << 30) },
             table: TableConfig { place: None, flush_every: Duration::from_secs(60), flush_bytes: ByteSize(64 << 20), compact_to: ByteSize(128 << 20) },
