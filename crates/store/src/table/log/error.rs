@@ -127,7 +127,7 @@ pub enum CommitError {
         #[source]
         source: object_store::Error,
     },
-    /// The log cannot be read or written. Nothing was changed.
+    /// The log cannot be read, or not be made durable. If that is temporary, commit the change again: it is done once.
     #[error(transparent)]
     Table(#[from] TableError),
 }
