@@ -14,21 +14,22 @@ use decklog_store::table::{COLUMNS, Column};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::arrow::ProjectionMask;
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::statistics::Statistics;
 use tokio::runtime::Runtime;
 
 use super::TableFile;
 use super::place::Span;
+use super::stored_file::StoredFile;
 
 /// Bytes of footers that are kept.
 const FOOTER_BYTES: usize = 64 << 20;
-/// What is read of a file's end at once: most footers are shorter.
-const FOOTER_HINT: usize = 256 << 10;
 
 /// Why something could not be read from a file.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +69,12 @@ impl From<arrow::error::ArrowError> for ReadFailure {
 
 /// A file with its footer.
 pub(crate) struct OpenFile {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    size: u64,
+    file: StoredFile,
     metadata: ArrowReaderMetadata,
     /// Where each of [`COLUMNS`] stands in the file.
     roots: Vec<Option<usize>>,
+    /// The same among the leaves, by which footers know them; a list has one.
+    leaves: Vec<Option<usize>>,
 }
 
 impl OpenFile {
@@ -82,21 +83,19 @@ impl OpenFile {
         self.metadata.metadata().row_groups()
     }
 
-    /// The leaf that holds a column that is no list.
-    pub(crate) fn leaf(&self, column: Column) -> Option<usize> {
-        let root = self.roots[column.index()]?;
-        (0..self.metadata.parquet_schema().num_columns()).find(|leaf| self.metadata.parquet_schema().get_column_root_idx(*leaf) == root)
+    fn leaf(&self, column: Column) -> Option<usize> {
+        self.leaves[column.index()]
     }
 
-    pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
-        &self.metadata
+    /// What the footer says of a column in a group.
+    pub(crate) fn statistics(&self, group: usize, column: Column) -> Option<&Statistics> {
+        self.groups()[group].column(self.leaf(column)?).statistics()
     }
 
     /// The places of a group's rows.
     pub(crate) fn span(&self, group: usize) -> Span {
         let bounds = |column| {
-            let leaf = self.leaf(column)?;
-            match self.groups()[group].column(leaf).statistics()? {
+            match self.statistics(group, column)? {
                 Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
                 _ => None,
             }
@@ -110,8 +109,10 @@ impl OpenFile {
         usize::try_from(self.groups()[group].num_rows()).unwrap_or(0)
     }
 
-    fn reader(&self) -> ParquetObjectReader {
-        ParquetObjectReader::new(Arc::clone(&self.store), self.path.clone()).with_file_size(self.size)
+    /// The pages of a group's column, if the file has a page index.
+    pub(crate) fn pages(&self, group: usize, column: Column) -> Option<(&ColumnIndexMetaData, &OffsetIndexMetaData)> {
+        let (leaf, metadata) = (self.leaf(column)?, self.metadata.metadata());
+        metadata.column_index()?.get(group)?.get(leaf).zip(metadata.offset_index()?.get(group)?.get(leaf))
     }
 }
 
@@ -160,14 +161,17 @@ impl FileReader {
             return Ok(known);
         }
         let path = Path::parse(&file.path).map_err(|error| ReadFailure::Unreadable(error.to_string()))?;
-        let mut reader = ParquetObjectReader::new(Arc::clone(store), path.clone()).with_file_size(file.size).with_footer_size_hint(FOOTER_HINT);
+        let mut stored = StoredFile { store: Arc::clone(store), path, size: file.size };
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let footer = self.wait(reader.get_metadata(Some(&options)))?;
+        let footer = self.wait(stored.get_metadata(Some(&options)))?;
         let plain = ArrowReaderMetadata::try_new(Arc::clone(&footer), ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
         let schema = Arc::new(in_memory(plain.schema()));
         let roots: Vec<Option<usize>> = COLUMNS.iter().map(|info| schema.index_of(info.name).ok()).collect();
         let metadata = ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new().with_schema(schema))?;
-        let open = Arc::new(OpenFile { store: Arc::clone(store), path, size: file.size, metadata, roots });
+        let described = metadata.parquet_schema();
+        let leaf_of = |root: usize| (0..described.num_columns()).find(|leaf| described.get_column_root_idx(*leaf) == root);
+        let leaves = roots.iter().map(|root| leaf_of((*root)?)).collect();
+        let open = Arc::new(OpenFile { file: stored, metadata, leaves, roots });
         self.footers.lock().unwrap_or_else(PoisonError::into_inner).keep(&file.path, &open);
         Ok(open)
     }
@@ -184,7 +188,7 @@ impl FileReader {
     ) -> Result<(), ReadFailure> {
         let roots = columns.iter().filter_map(|column| file.roots[column.index()]);
         let mask = ProjectionMask::roots(file.metadata.parquet_schema(), roots);
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.reader(), file.metadata.clone())
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.file.clone(), file.metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(mask)
             .with_batch_size(batch_rows);
@@ -203,7 +207,7 @@ impl FileReader {
     /// The bloom filter of a column in a group, if the file has one.
     pub(crate) fn bloom_filter(&self, file: &OpenFile, group: usize, column: Column) -> Result<Option<Sbbf>, ReadFailure> {
         let Some(leaf) = file.leaf(column) else { return Ok(None) };
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.reader(), file.metadata.clone());
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.file.clone(), file.metadata.clone());
         Ok(self.wait(builder.get_row_group_column_bloom_filter(group, leaf))?)
     }
 }

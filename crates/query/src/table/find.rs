@@ -185,7 +185,7 @@ impl<'a> Finder<'a> {
             return Ok(());
         }
         let mut looking = Looking { finder: self, unit, wants_all, tally: of_unit, numbers: Vec::new(), at: Vec::new() };
-        let looked = match self.narrowing.rows(self.reader, &unit.open, unit.group) {
+        let looked = match self.narrowing.rows(self.reader, &unit.open, unit.group, &self.places) {
             Ok(Some(ranges)) => looking.run(sink, ranges),
             Ok(None) => Ok(()),
             Err(failure) => Err(failure),

@@ -15,6 +15,7 @@ mod narrow;
 mod notes;
 mod place;
 mod pool;
+mod stored_file;
 mod words;
 
 use std::sync::Arc;

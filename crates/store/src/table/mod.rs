@@ -1,10 +1,15 @@
-//! The table, in parts.
+//! The table of events: a Delta Lake table that other engines read too.
 
 pub mod schema;
 pub mod buffer;
 pub mod rows;
 pub mod file;
 mod merge;
+pub mod place;
+pub mod log;
+pub mod snapshot;
+pub mod stats;
+pub mod vacuum;
 #[cfg(test)]
 mod tests;
 pub use buffer::RowBuffer;
