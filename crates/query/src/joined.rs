@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use decklog_audit::filter::Filter;
@@ -15,12 +16,13 @@ use decklog_audit::search::{
     Searcher, count_facets, count_histogram,
 };
 use decklog_audit::{Event, Timestamp};
+use decklog_store::table::place::TablePlace;
 
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
 use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
-use crate::table::{FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, TableSource, TableView, parted};
+use crate::table::{DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, TableSource, TableView, parted};
 use crate::workers::Workers;
 
 /// How often a search begins again because a file it wanted was removed meanwhile.
@@ -45,6 +47,16 @@ impl StoreSearcher {
     pub fn new(journal: JournalSearcher, table: impl TableSource + 'static) -> Result<Self, SearchError> {
         let reader = FileReader::start().map_err(|error| SearchError::Failed(format!("cannot start the thread that reads the table: {error}")))?;
         Ok(Self { journal, table: Box::new(table), reader, n_requests: Mutex::default() })
+    }
+
+    /// Searches a data directory beside the server that may be writing it, with the table at `place`. Takes no lock.
+    ///
+    /// # Errors
+    /// When there is no journal, or it cannot be read.
+    pub fn open(data_dir: &Path, place: TablePlace) -> Result<Self, SearchError> {
+        let journal = JournalSearcher::open(data_dir)?;
+        let id = journal.journal_id().unwrap_or_default();
+        Self::new(journal, DeltaSource::new(place, id))
     }
 
     /// Calls `attempt` with the newest version of the table, again while files of it vanish.

@@ -64,6 +64,11 @@ impl JournalSearcher {
         Self { n_threads: n_threads.max(1), ..self }
     }
 
+    /// The journal's id, by which a table notes how far it has it; `None` while nothing was written.
+    pub(crate) fn journal_id(&self) -> Option<String> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     pub(crate) fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.refresh()?;

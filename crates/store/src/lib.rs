@@ -33,7 +33,6 @@ pub mod clock;
 mod format;
 pub mod files;
 pub mod testing;
-pub mod table;
 
 pub use config::{DuplicateWindow, JournalConfig};
 pub use damage::Damage;

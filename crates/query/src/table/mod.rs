@@ -7,6 +7,7 @@
 mod access;
 mod condition;
 mod counts;
+mod delta;
 mod fetch;
 mod files;
 mod find;
@@ -25,6 +26,7 @@ use decklog_audit::search::SearchError;
 use object_store::ObjectStore;
 
 pub(crate) use counts::{FacetSink, HistogramSink, NumberSink};
+pub use delta::{DeltaSource, SnapshotSource};
 pub(crate) use files::{FileReader, ReadFailure};
 pub(crate) use find::{Finder, Outcome, Sink};
 pub(crate) use notes::{Note, Notes};
