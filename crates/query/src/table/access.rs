@@ -91,8 +91,8 @@ impl Access {
             FieldId::Latency if !key.is_empty() => Self::Json(C::Annotations, r#"{"annotations":"#, "}"),
             FieldId::LatencyPart => Self::Json(C::Annotations, r#"{"annotations":"#, "}"),
             FieldId::Latency => Self::Event(&[C::Stage, C::Received, C::Time, C::Flags]),
-            FieldId::Request => Self::Event(&[C::RequestObject]),
-            FieldId::Response => Self::Event(&[C::ResponseObject]),
+            FieldId::Request => Self::Json(C::RequestObject, r#"{"requestObject":"#, "}"),
+            FieldId::Response => Self::Json(C::ResponseObject, r#"{"responseObject":"#, "}"),
             FieldId::Time => Self::Time(C::Time),
             FieldId::Received => Self::Time(C::Received),
             FieldId::Ingested => Self::Time(C::IngestedAt),
@@ -127,7 +127,6 @@ impl Access {
 
     /// Calls `look` with what the matcher needs to know of this field in a row.
     pub(crate) fn with_candidate<T>(&self, rows: &Rows<'_>, row: usize, look: impl FnOnce(&Candidate<'_>) -> T) -> T {
-        static NO_ORIGIN: LazyLock<Arc<Origin>> = LazyLock::new(Arc::default);
         let text;
         let (event, line) = match self {
             Self::Json(column, before, after) => {
@@ -144,9 +143,15 @@ impl Access {
             id: EventId([0; 16]),
             time: rows.time(Column::Time, row).unwrap_or_default(),
             ingested_at: rows.time(Column::IngestedAt, row).unwrap_or_default(),
-            origin: &NO_ORIGIN,
+            origin: no_origin(),
         })
     }
+}
+
+/// An origin for candidates whose origin nobody looks at: these fields have columns.
+pub(super) fn no_origin() -> &'static Arc<Origin> {
+    static NO_ORIGIN: LazyLock<Arc<Origin>> = LazyLock::new(Arc::default);
+    &NO_ORIGIN
 }
 
 fn cost_of(column: Column) -> Cost {

@@ -4,15 +4,15 @@
 //! is always the matcher or a test of its own: values are looked at once for each group of rows that are alike
 //! ([`Groups`]). Rows kept raw are *maybe* until their line is decoded.
 
+use arrow::array::RecordBatch;
 use decklog_audit::Filter;
 use decklog_audit::filter::ast::{Clause, Expression, Test, Values};
 use decklog_audit::filter::fields::{Field, FieldId};
-use decklog_audit::filter::Needs;
+use decklog_audit::filter::{Needs, Prefilter};
 use decklog_store::table::{Column, ColumnType, Rows};
-use arrow::array::RecordBatch;
 
 use super::access::{Access, Cost};
-use super::groups::Groups;
+use super::groups::{Alike, Groups};
 use super::words::FreeText;
 
 /// What a condition says of a row.
@@ -58,6 +58,7 @@ struct Leaf {
     cost: Cost,
     clause: Clause,
     filter: Filter,
+    prefilter: Prefilter,
 }
 
 impl Condition {
@@ -156,7 +157,7 @@ impl Node {
 
     fn leaf(access: Access, clause: Clause) -> Self {
         let filter = Filter::from(Expression::Clause(clause.clone()));
-        Self::Leaf(Box::new(Leaf { cost: access.cost(), access, clause, filter }))
+        Self::Leaf(Box::new(Leaf { cost: access.cost(), access, clause, prefilter: filter.prefilter(), filter }))
     }
 
     fn each_leaf(&self, visit: &mut dyn FnMut(Cost, &[Column])) {
@@ -218,7 +219,12 @@ impl Leaf {
             Access::Text(column) => rows.text(column, row).is_some_and(|text| values.hold_for_text(text)),
             Access::Number(column) => rows.number(column, row).is_some_and(|number| values.hold_for_number(number)),
             Access::Time(column) => rows.time(column, row).is_some_and(|time| values.hold_for_time(time)),
-            Access::Event(_) | Access::Json(..) | Access::Line => self.access.with_candidate(rows, row, |candidate| self.filter.matches(candidate)),
+            Access::Json(column, before, after) => {
+                // Most are turned away by their bytes.
+                let line = rows.text(column, row).map(|json| [before, json, after].concat());
+                line.is_none_or(|line| self.prefilter.may_match(line.as_bytes())) && self.access.with_candidate(rows, row, |candidate| self.filter.matches(candidate))
+            }
+            Access::Event(_) | Access::Line => self.access.with_candidate(rows, row, |candidate| self.filter.matches(candidate)),
         }
     }
 }
@@ -226,11 +232,24 @@ impl Leaf {
 /// `test` of every live row, asked once for rows that are alike in `columns`.
 pub(super) fn per_group(batch: &RecordBatch, columns: &[Column], live: &[bool], test: impl Fn(usize) -> Truth) -> Vec<Truth> {
     let groupable = columns.iter().all(|column| matches!(column.info().kind, ColumnType::Word | ColumnType::Int));
-    let Some(groups) = groupable.then(|| Groups::of(batch, columns)).flatten() else {
-        return live.iter().enumerate().map(|(row, live)| if *live { test(row) } else { Truth::No }).collect();
+    if let Some(groups) = groupable.then(|| Groups::of(batch, columns)).flatten() {
+        let of_group: Vec<Truth> = groups.rows.iter().map(|row| test(*row as usize)).collect();
+        return groups.of_row.iter().map(|group| of_group[*group as usize]).collect();
+    }
+    let alike = Alike::by(batch, columns);
+    let mut last: Option<(usize, Truth)> = None;
+    let truth = |(row, live): (usize, &bool)| {
+        if !*live {
+            return Truth::No;
+        }
+        let truth = match last.filter(|(before, _)| alike.are(*before, row)) {
+            Some((_, truth)) => truth,
+            None => test(row),
+        };
+        last = Some((row, truth));
+        truth
     };
-    let of_group: Vec<Truth> = groups.rows.iter().map(|row| test(*row as usize)).collect();
-    groups.of_row.iter().map(|group| of_group[*group as usize]).collect()
+    live.iter().enumerate().map(truth).collect()
 }
 
 fn has_pair(values: &Values) -> bool {

@@ -1,9 +1,12 @@
-//! Rows of a batch that are alike in some columns: what follows from these columns is found out once for each group.
+//! Rows of a batch that are alike in some columns: what follows from these columns is found out once for all of them.
+//!
+//! Words and small numbers make [`Groups`]. Of other columns, neighbours are compared ([`Alike`]): rows are sorted by
+//! object and user, so long lists and texts often come again in the next row.
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::array::{Array, AsArray, DictionaryArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use decklog_store::table::Column;
 
 /// The most cells of a table that is looked up by two numbers; beyond, a hash map is.
@@ -87,11 +90,77 @@ fn keys(array: &dyn Array) -> Option<(Vec<u32>, usize)> {
     }
 }
 
+/// Compares rows of a batch by some columns.
+pub(crate) struct Alike<'b>(Vec<Values<'b>>);
+
+enum Values<'b> {
+    View(&'b StringViewArray),
+    Words(&'b DictionaryArray<Int32Type>),
+    Long(&'b Int64Array),
+    Int(&'b Int32Array),
+    Time(&'b TimestampMicrosecondArray),
+    Lists(&'b ListArray, &'b StringArray),
+    /// Of no type that is compared.
+    Other,
+}
+
+impl<'b> Alike<'b> {
+    /// Compares by those of `columns` that are there.
+    pub(crate) fn by(batch: &'b RecordBatch, columns: &[Column]) -> Self {
+        Self(columns.iter().filter_map(|column| batch.column_by_name(column.name())).map(|array| Values::of(array.as_ref())).collect())
+    }
+
+    /// Whether the two rows are alike; false if that is not known.
+    pub(crate) fn are(&self, one: usize, other: usize) -> bool {
+        self.0.iter().all(|values| values.are_alike(one, other))
+    }
+}
+
+impl<'b> Values<'b> {
+    fn of(array: &'b dyn Array) -> Self {
+        match array.data_type() {
+            DataType::Utf8View => Self::View(array.as_string_view()),
+            DataType::Dictionary(_, _) => array.as_dictionary_opt().map_or(Self::Other, Self::Words),
+            DataType::Int64 => Self::Long(array.as_primitive::<Int64Type>()),
+            DataType::Int32 => Self::Int(array.as_primitive::<Int32Type>()),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Self::Time(array.as_primitive::<TimestampMicrosecondType>()),
+            DataType::List(_) => {
+                let list: &ListArray = array.as_list();
+                list.values().as_string_opt().map_or(Self::Other, |values| Self::Lists(list, values))
+            }
+            _ => Self::Other,
+        }
+    }
+
+    fn are_alike(&self, one: usize, other: usize) -> bool {
+        fn both<T: PartialEq>(array: &dyn Array, one: usize, other: usize, value: impl Fn(usize) -> T) -> bool {
+            match (array.is_valid(one), array.is_valid(other)) {
+                (true, true) => value(one) == value(other),
+                (one, other) => one == other,
+            }
+        }
+        match self {
+            Self::View(array) => both(*array, one, other, |row| array.value(row)),
+            Self::Words(array) => both(*array, one, other, |row| array.keys().value(row)),
+            Self::Long(array) => both(*array, one, other, |row| array.value(row)),
+            Self::Int(array) => both(*array, one, other, |row| array.value(row)),
+            Self::Time(array) => both(*array, one, other, |row| array.value(row)),
+            Self::Lists(list, values) => {
+                let range = |row: usize| list.value_offsets()[row] as usize..list.value_offsets()[row + 1] as usize;
+                let (a, b) = (range(one), range(other));
+                let are_equal = || a.len() == b.len() && a.zip(b).all(|(a, b)| values.value(a) == values.value(b));
+                list.is_valid(one) == list.is_valid(other) && (list.is_null(one) || are_equal())
+            }
+            Self::Other => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array};
+    use arrow::array::{ArrayRef, ListBuilder, StringBuilder};
     use proptest::prelude::*;
 
     use super::*;
@@ -109,6 +178,24 @@ mod tests {
                 for (b, other) in values.iter().enumerate() {
                     prop_assert_eq!(groups.of_row[a] == groups.of_row[b], one == other);
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn neighbours_are_alike_if_they_hold_the_same(values in prop::collection::vec((prop::option::of(prop::collection::vec("[ab]{0,2}", 0..3)), prop::option::of("[ab]{0,16}")), 2..40)) {
+            let mut lists = ListBuilder::new(StringBuilder::new());
+            for (list, _) in &values {
+                list.iter().flatten().for_each(|text| lists.values().append_value(text));
+                lists.append(list.is_some());
+            }
+            let texts: StringViewArray = values.iter().map(|(_, text)| text.as_deref()).collect();
+            let arrays: [(&str, ArrayRef); 2] = [("user_groups", Arc::new(lists.finish())), ("message", Arc::new(texts))];
+            let batch = RecordBatch::try_from_iter_with_nullable(arrays.map(|(name, array)| (name, array, true))).unwrap();
+            let alike = Alike::by(&batch, &[Column::UserGroups, Column::Message]);
+            for row in 1..values.len() {
+                prop_assert_eq!(alike.are(row - 1, row), values[row - 1] == values[row]);
             }
         }
     }
