@@ -17,31 +17,33 @@
 
 mod actions;
 mod change;
-mod checkpoint;
-mod error;
-mod load;
-mod schema;
 mod state;
+mod schema;
+mod load;
+mod create;
+mod checkpoint;
+mod waiting;
+mod error;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use decklog_audit::Timestamp;
-use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
-use tokio::runtime::Runtime;
 
 use super::place::TablePlace;
 use super::snapshot::TableSnapshot;
 pub use change::{NewFile, Operation, TableChange, day_directory};
+use create::create;
 use error::storage;
 pub use error::{CommitError, TableError};
 use load::{LOG, commit_path};
 pub use schema::DAY;
 use state::State;
 pub use state::day_text;
+pub(super) use waiting::Waiting;
 
 /// Commits from one checkpoint to the next.
 pub const CHECKPOINT_INTERVAL: u64 = 50;
@@ -253,46 +255,6 @@ impl std::fmt::Debug for TableLog {
     }
 }
 
-/// Makes the table by its commit 0; if another creator was first, reads theirs.
-async fn create(store: &dyn ObjectStore, columns: &str, name: &str, now: Timestamp) -> Result<State, TableError> {
-    if let Some(path) = any_data(store).await? {
-        // Another creator may have made the table and written to it since we looked.
-        return load::load(store).await?.ok_or(TableError::NotEmpty { path });
-    }
-    let at = now.micros().div_euclid(1_000);
-    let metadata = schema::metadata(commit_id(now), name, columns.to_owned(), at);
-    let info = serde_json::json!({
-        "timestamp": at,
-        "operation": "CREATE TABLE",
-        "operationParameters": {"mode": "ErrorIfExists", "partitionBy": "[\"day\"]"},
-        "engineInfo": concat!("decklog/", env!("CARGO_PKG_VERSION")),
-    });
-    let lines = [
-        actions::Line { commit_info: Some(info), ..Default::default() },
-        actions::Line { protocol: Some(schema::PROTOCOL), ..Default::default() },
-        actions::Line { meta_data: Some(metadata), ..Default::default() },
-    ];
-    let path = commit_path(0);
-    let written = put_new(store, &path, &actions::write_lines(&lines)?).await;
-    // Whoever made it, it is what the log says now.
-    match (load::load(store).await?, written) {
-        (Some(state), _) => Ok(state),
-        (None, Err(source)) => Err(storage("create", path)(source)),
-        (None, Ok(())) => Err(TableError::Missing { path: path.to_string() }),
-    }
-}
-
-/// A file of the place that is neither hidden nor the log's, if there is one.
-async fn any_data(store: &dyn ObjectStore) -> Result<Option<String>, TableError> {
-    let mut entries = store.list(None);
-    while let Some(entry) = entries.try_next().await.map_err(storage("list", "/"))? {
-        if !entry.location.as_ref().starts_with(['_', '.']) {
-            return Ok(Some(entry.location.to_string()));
-        }
-    }
-    Ok(None)
-}
-
 async fn put_new(store: &dyn ObjectStore, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
     store.put_opts(path, bytes.to_vec().into(), options).await.map(drop)
@@ -313,33 +275,4 @@ fn commit_id(now: Timestamp) -> String {
     let hash = |part: u8| RandomState::new().hash_one((part, now.micros(), std::process::id()));
     let hex = format!("{:016x}{:016x}", hash(0), hash(1));
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
-}
-
-/// Waits for calls to the store, on a runtime of its own.
-///
-/// It has one worker thread instead of running on the waiting one: deltalake-core blocks inside its checkpoint,
-/// and a connection to S3 that only the blocked thread would serve would never answer. A runtime must not be
-/// dropped by waiting in async code, so it is let go in the background.
-pub(super) struct Waiting(Option<Runtime>);
-
-impl Waiting {
-    fn start() -> Result<Self, TableError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("decklog-table").enable_all().build();
-        runtime.map(|runtime| Self(Some(runtime))).map_err(TableError::Runtime)
-    }
-
-    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
-        match &self.0 {
-            Some(runtime) => runtime.block_on(work),
-            None => unreachable!("the runtime is only taken when this is dropped"),
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }

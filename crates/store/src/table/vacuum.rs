@@ -31,7 +31,7 @@ pub const MAX_FAILED: usize = 100;
 
 impl TableLog {
     /// Deletes files that no version younger than `grace` needs, as seen at `now`. Readers of older versions lose
-    /// their files. A grace beyond [`LOG_RETENTION`](super::log::LOG_RETENTION) is exact only up to that: what was
+    /// their files, and so does a writer that takes longer than the grace from writing a file to committing it. A grace beyond [`LOG_RETENTION`](super::log::LOG_RETENTION) is exact only up to that: what was
     /// removed before is told from its file's age.
     ///
     /// # Errors

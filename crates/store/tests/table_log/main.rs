@@ -2,7 +2,9 @@
 //!
 //! What a table holds is read again by deltalake-core, which shares no code with ours for that.
 
-mod faults;
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod lifecycle;
+mod faults;
 mod damage;
 mod support;

@@ -127,7 +127,18 @@ pub enum CommitError {
         #[source]
         source: object_store::Error,
     },
-    /// The log cannot be read or written. Nothing was changed.
+    /// The log cannot be read, or not be made durable. If that is temporary, commit the change again: it is done once.
     #[error(transparent)]
     Table(#[from] TableError),
+}
+
+impl CommitError {
+    /// Whether the same change may succeed later without anybody changing anything.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Unknown { .. } => true,
+            Self::Table(error) => error.is_temporary(),
+            Self::Conflict { .. } | Self::Duplicate { .. } | Self::Path { .. } | Self::AppendOnly => false,
+        }
+    }
 }

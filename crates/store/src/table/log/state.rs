@@ -96,19 +96,19 @@ fn effects(line: Line) -> impl Iterator<Item = Result<Effect, String>> {
         protocol.map(|protocol| Ok(Effect::Protocol(protocol))),
         meta_data.map(|metadata| Ok(Effect::Metadata(metadata))),
         txn.map(|txn| Ok(Effect::Transaction(txn.app_id, txn.version))),
-        remove.map(removed),
-        add.map(|add| data_file(add).map(Effect::Add)),
+        remove.as_ref().map(removed),
+        add.as_ref().map(|add| data_file(add).map(Effect::Add)),
     ]
     .into_iter()
     .flatten()
 }
 
-fn removed(remove: Remove) -> Result<Effect, String> {
+fn removed(remove: &Remove) -> Result<Effect, String> {
     let path = decode_path(&remove.path).ok_or_else(|| format!("it removes `{}`, which is no path in the table", remove.path))?;
     Ok(Effect::Remove(path, from_millis(remove.deletion_timestamp.unwrap_or(0))))
 }
 
-pub(crate) fn data_file(add: Add) -> Result<DataFile, String> {
+fn data_file(add: &Add) -> Result<DataFile, String> {
     let path = decode_path(&add.path).ok_or_else(|| format!("it adds `{}`, which is no path in the table", add.path))?;
     let day = add.partition_values.get(DAY).and_then(Option::as_deref).and_then(parse_day);
     let day = day.ok_or_else(|| format!("it adds `{path}` without a day"))?;
