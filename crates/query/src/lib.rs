@@ -26,5 +26,8 @@ mod plan;
 mod workers;
 mod scan;
 mod handout;
+pub mod table;
+mod joined;
 
+pub use joined::StoreSearcher;
 pub use searcher::JournalSearcher;
