@@ -319,7 +319,8 @@ impl Question {
     }
 
     fn session(&self, schema: Arc<MemorySchemaProvider>, functions: Vec<ScalarUDF>) -> SessionState {
-        let mut config = SessionConfig::new().with_target_partitions(self.n_threads).with_information_schema(false).with_default_catalog_and_schema("decklog", "public");
+        let mut config = SessionConfig::new().with_target_partitions(self.n_threads).with_information_schema(false).with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema("decklog", "public");
         let options = config.options_mut();
         options.sql_parser.collect_spans = true;
         options.execution.parquet.pushdown_filters = true;
