@@ -21,6 +21,7 @@
 //!
 //! The calls block on disk and processor: call them on a thread that may wait.
 
+pub mod sql;
 mod searcher;
 mod plan;
 mod workers;
