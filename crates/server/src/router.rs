@@ -25,7 +25,7 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 17] = [
+pub(crate) const PATHS: [&str; 18] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
@@ -37,6 +37,7 @@ pub(crate) const PATHS: [&str; 17] = [
     "/api/v1/quarantine",
     "/api/v1/quarantine/export",
     "/api/v1/sources",
+    "/api/v1/sql",
     "/api/v1/tail",
     "/healthz",
     "/livez",
