@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{config, help, import, quarantine, search, serve, sources, tail, version};
+use crate::commands::{completion, config, help, import, quarantine, search, serve, sources, tail, version};
 use crate::output::ColorChoice;
 
 /// Sentence, usage, examples, arguments, exit codes.
@@ -48,6 +48,9 @@ pub(crate) enum Command {
     Sources(sources::SourcesFlags),
     Config(config::ConfigFlags),
     Version(version::VersionFlags),
+    Completion(completion::CompletionFlags),
+    #[command(hide = true)]
+    Complete(completion::CompleteFlags),
     Help(help::HelpFlags),
 }
 
@@ -189,7 +192,7 @@ impl Command {
             Self::Quarantine(flags) => flags.output(),
             Self::Sources(flags) => flags.output(),
             Self::Version(flags) => flags.output.output,
-            Self::Serve(_) | Self::Config(_) | Self::Help(_) => OutputFormat::Table,
+            Self::Serve(_) | Self::Config(_) | Self::Completion(_) | Self::Complete(_) | Self::Help(_) => OutputFormat::Table,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod help;
 pub(crate) mod import;
@@ -75,6 +76,8 @@ pub(crate) fn run(cli: Cli, context: &Context) -> Outcome {
         Command::Sources(flags) => sources::run(&flags, context),
         Command::Config(flags) => config::run(&flags, context),
         Command::Version(flags) => version::run(&flags, context),
+        Command::Completion(flags) => completion::run(&flags, context),
+        Command::Complete(flags) => completion::complete(&flags, context),
         Command::Help(flags) => help::run(&flags, context),
     }
 }
