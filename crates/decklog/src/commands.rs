@@ -8,7 +8,9 @@ pub(crate) mod quarantine;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sources;
+pub(crate) mod sql;
 pub(crate) mod tail;
+pub(crate) mod top;
 pub(crate) mod version;
 
 use std::io::Write;
@@ -72,6 +74,8 @@ pub(crate) fn run(cli: Cli, context: &Context) -> Outcome {
         Command::Import(flags) => import::run(&flags, context),
         Command::Search(flags) => search::run(&flags, context),
         Command::Tail(flags) => tail::run(&flags, context),
+        Command::Sql(flags) => sql::run(&flags, context),
+        Command::Top(flags) => top::run(&flags, context),
         Command::Quarantine(flags) => quarantine::run(&flags, context),
         Command::Sources(flags) => sources::run(&flags, context),
         Command::Config(flags) => config::run(&flags, context),

@@ -21,5 +21,5 @@ pub(crate) use paint::{ColorChoice, Paint, Style};
 pub(crate) use row::Column;
 pub(crate) use table::{Cell, Head, Table};
 pub(crate) use terminal::terminal_width;
-pub(crate) use text::{cut_middle, escape, is_hostile, plural, with_thousands};
+pub(crate) use text::{escape, is_hostile, plural, with_thousands};
 pub(crate) use when::Zone;

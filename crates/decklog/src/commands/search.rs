@@ -138,7 +138,8 @@ pub(crate) fn run(flags: &SearchFlags, context: &Context) -> Outcome {
         None if format.is_machine() => Order::Ascending,
         None => Order::Descending,
     };
-    let question = Question { filter: with_stages(&filter, &stages), range: times, limit: (flags.n_events() > 0).then_some(flags.n_events()), order, now: context.now };
+    let question =
+        Question { filter: with_stages(&filter, &stages), range: times, limit: (flags.n_events() > 0).then_some(flags.n_events()), order, now: context.now };
     let target = if flags.files.is_empty() { Target::choose(&flags.target, context)? } else { Target::of_files(&flags.files, context)? };
     let tally = match &answer {
         AnswerKind::Events => show(&target, &question, flags, context)?,

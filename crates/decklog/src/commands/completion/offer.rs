@@ -146,7 +146,9 @@ impl<'a> Place<'a> {
 
     /// The argument that the next word belongs to.
     fn positional(&self) -> Option<&'a Arg> {
-        if self.behind_dashes && let Some(last) = self.command.get_positionals().find(|argument| argument.is_last_set()) {
+        if self.behind_dashes
+            && let Some(last) = self.command.get_positionals().find(|argument| argument.is_last_set())
+        {
             return Some(last);
         }
         let mut arguments = self.command.get_positionals().filter(|argument| !argument.is_last_set());

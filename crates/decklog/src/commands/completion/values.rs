@@ -51,13 +51,7 @@ fn ask(field: &Field, prefix: &str, flags: &TargetFlags, context: &Context) -> R
     let Some((_, last)) = target.extent()?.times else { return Ok(Vec::new()) };
     // An hour before the newest event and not before now: an old import has values too.
     let since = Timestamp::new(last.seconds().saturating_sub(HOUR_SECONDS), last.nanoseconds());
-    let question = Question {
-        filter: String::new(),
-        range: TimeRange { since, until: None },
-        limit: None,
-        order: Order::Arrival,
-        now: context.now,
-    };
+    let question = Question { filter: String::new(), range: TimeRange { since, until: None }, limit: None, order: Order::Arrival, now: context.now };
     let asked = FacetRequest { fields: vec![field.clone()], n_top: MAX_VALUES, prefix: prefix.to_owned() };
     let (mut facets, _) = target.facets(&question, &asked)?;
     let values = facets.pop().unwrap_or_default().top.into_iter().map(|count| (count.value, count.n_events));

@@ -51,9 +51,8 @@ pub(super) fn show(target: &Target, question: &Question, n_buckets: usize, flags
         ])?;
     }
     listing.finish()?;
-    if !histogram.buckets.is_empty() {
-        context.note(&format!("{}, {} a row", plural(tally.n_matched, "event"), length(histogram.seconds)));
-    }
+    let rows = if histogram.buckets.is_empty() { String::new() } else { format!(", {} a row", length(histogram.seconds)) };
+    context.note(&format!("{}{rows}", plural(tally.n_matched, "event")));
     Ok(tally)
 }
 
