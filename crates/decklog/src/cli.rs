@@ -108,6 +108,15 @@ pub(crate) struct TargetFlags {
     /// A file with the bearer token for the server
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub(crate) token_file: Option<PathBuf>,
+    /// The authorities to trust at an https:// server, in PEM, in place of the system's
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "Target")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// A client certificate for the server, in PEM
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "Target")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// Its key, if that is another file
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "Target")]
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 /// Which events.

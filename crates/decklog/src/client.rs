@@ -1,7 +1,10 @@
-//! A decklog server as the commands speak to it: plain HTTP to this machine, a bearer token where there is one.
+//! A decklog server as the commands speak to it: HTTP or HTTPS, with a bearer token or a client
+//! certificate where there is one.
 
+mod connector;
 mod problem;
 mod sse;
+mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,27 +14,24 @@ use decklog_capture::import::{DeliverError, Delivered, Post, Poster};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::cli::TargetFlags;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
+use connector::Connector;
 
 pub(crate) use problem::failure_of;
 pub(crate) use sse::{Message, Messages};
 
 /// An answer that is not a stream is no longer than this.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
-/// How long a server may take to be connected to.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-
 /// One server.
 #[derive(Clone)]
 pub(crate) struct Client {
     base: String,
     token: Option<Arc<str>>,
-    http: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
+    http: hyper_util::client::legacy::Client<Connector, Full<Bytes>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -41,15 +41,15 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// The server at `url`, with the token of `--token-file`, `DECKLOG_TOKEN_FILE` or `DECKLOG_TOKEN`.
+    /// The server at `url`, with the token of `--token-file`, `DECKLOG_TOKEN_FILE` or `DECKLOG_TOKEN`, and for HTTPS with what
+    /// `--ca-file`, `--client-cert` and `--client-key` or their variables name.
     pub(crate) fn new(url: &str, flags: &TargetFlags, context: &Context) -> Result<Self, Failure> {
-        Ok(Self::at(base_of(url)?, token(flags, context)?))
+        let base = base_of(url)?;
+        let connector = if base.starts_with("https:") { Connector::tls(tls::config(flags, context)?) } else { Connector::clear() };
+        Ok(Self::at(base, token(flags, context)?, connector))
     }
 
-    fn at(base: String, token: Option<Arc<str>>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_PATIENCE));
-        connector.set_nodelay(true);
+    fn at(base: String, token: Option<Arc<str>>, connector: Connector) -> Self {
         Self { base, token, http: hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector) }
     }
 
@@ -109,7 +109,7 @@ impl Client {
         Ok(body.map_err(|error| self.broken(error.as_ref()))?.to_bytes())
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<Response<Incoming>, String> {
+    async fn send(&self, method: Method, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<Response<Incoming>, Unreachable> {
         let mut request =
             Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header::USER_AGENT, concat!("decklog/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
@@ -118,12 +118,16 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        self.http.request(request).await.map_err(|error| innermost(&error))
+        let request = request.body(Full::new(body)).map_err(|error| Unreachable { reason: error.to_string(), mend: None })?;
+        self.http.request(request).await.map_err(|error| Unreachable::of(&error))
     }
 
-    fn unreachable(&self, reason: &str) -> Failure {
-        Failure::failed("unreachable", format!("no decklog server at {} ({reason})", self.base)).help("decklog serve, or read a data directory with --data-dir")
+    fn unreachable(&self, unreachable: &Unreachable) -> Failure {
+        match &unreachable.mend {
+            Some(help) => Failure::failed("tls", format!("no connection to {}: {}", self.base, unreachable.reason)).help(help),
+            None => Failure::failed("unreachable", format!("no decklog server at {} ({})", self.base, unreachable.reason))
+                .help("decklog serve, or read a data directory with --data-dir"),
+        }
     }
 
     /// The connection broke in the middle of an answer.
@@ -132,9 +136,26 @@ impl Client {
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+struct Unreachable {
+    reason: String,
+    /// What must be changed before it can work; `None` if it may work by itself later.
+    mend: Option<String>,
+}
+
+impl Unreachable {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        match tls::explain(error) {
+            Some((reason, mend)) => Self { reason, mend: Some(mend) },
+            None => Self { reason: innermost(error), mend: None },
+        }
+    }
+}
+
 /// Whether a decklog server answers at `url`; quick.
 pub(crate) async fn answers(url: &str) -> bool {
-    let client = Client::at(url.to_owned(), None);
+    let client = Client::at(url.to_owned(), None, Connector::clear());
     let asking = client.send(Method::GET, "/livez", &[], Bytes::new());
     matches!(tokio::time::timeout(Duration::from_secs(1), asking).await, Ok(Ok(answer)) if answer.status().is_success())
 }
@@ -156,7 +177,17 @@ async fn deliver(client: &Client, post: Post, refusal: &Refusal) -> Result<Deliv
     let headers = [(header::CONTENT_TYPE, "application/json")];
     let answer = client.send(Method::POST, "/ingest/webhook/import", &headers, post.body.into()).await;
     // A server that is being restarted is as busy as any.
-    let answer = answer.map_err(|reason| DeliverError::Busy(format!("no decklog server at {} ({reason})", client.base)))?;
+    let answer = answer.map_err(|unreachable| {
+        let failure = client.unreachable(&unreachable);
+        let message = failure.message.clone();
+        match unreachable.mend {
+            None => DeliverError::Busy(message),
+            Some(_) => {
+                *refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                DeliverError::Failed(message)
+            }
+        }
+    })?;
     let status = answer.status();
     let pause = retry_after(answer.headers());
     let body = client.whole(answer).await.map_err(|failure| DeliverError::Busy(failure.message))?;
@@ -196,22 +227,18 @@ fn retry_after(headers: &HeaderMap) -> Duration {
     Duration::from_secs(seconds.min(30))
 }
 
-/// `http://host:port`, without a path.
+/// `http://host:port` or `https://host:port`, without a path.
 fn base_of(url: &str) -> Result<String, Failure> {
     let wrong = |why: &str| Failure::usage("server", format!("`{url}` is not a server's address: {why}")).help("--server http://127.0.0.1:7080");
-    if url.starts_with("https://") {
-        return Err(wrong("this version speaks no TLS"));
-    }
     let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let uri: Uri = whole.parse().map_err(|_| wrong("it cannot be read"))?;
-    if uri.scheme_str() != Some("http") {
-        return Err(wrong("it begins with neither http:// nor a host"));
-    }
+    let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
+    let scheme = scheme.ok_or_else(|| wrong("it begins with none of https://, http:// and a host"))?;
     let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
     if uri.path() != "/" || uri.query().is_some() {
         return Err(wrong("it has a path"));
     }
-    Ok(format!("http://{authority}"))
+    Ok(format!("{scheme}://{authority}"))
 }
 
 fn token(flags: &TargetFlags, context: &Context) -> Result<Option<Arc<str>>, Failure> {
@@ -272,7 +299,8 @@ mod tests {
     fn addresses_of_servers() {
         assert_eq!(base_of("http://127.0.0.1:7080/").unwrap(), "http://127.0.0.1:7080");
         assert_eq!(base_of("127.0.0.1:7080").unwrap(), "http://127.0.0.1:7080");
-        for wrong in ["https://a", "http://", "http://a/b", "ftp://a", "http://a?b", "a b", ""] {
+        assert_eq!(base_of("https://decklog.example:7443/").unwrap(), "https://decklog.example:7443");
+        for wrong in ["https://", "http://", "http://a/b", "ftp://a", "http://a?b", "a b", ""] {
             assert!(base_of(wrong).is_err(), "{wrong}");
         }
     }

@@ -19,12 +19,15 @@ mod layers;
 mod reference;
 mod settings;
 mod sources;
+mod together;
 mod units;
 mod yaml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use decklog_store::TablePlace;
 
 pub(crate) use defaults::commented_file;
 pub(crate) use environment::{CLIENT_VARIABLES, variable_of};
@@ -50,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) sources: Vec<SourceConfig>,
     /// `journal`.
     pub(crate) journal: JournalConfig,
+    /// `table`.
+    pub(crate) table: TableConfig,
     /// `retention`.
     pub(crate) retention: RetentionConfig,
     /// `redact`.
@@ -61,12 +66,25 @@ pub(crate) struct Config {
 /// `server`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerConfig {
-    /// Where it listens; loopback only, until TLS is there.
+    /// Where it listens; other addresses than loopback need TLS and credentials.
     pub(crate) listen: SocketAddr,
+    /// `server.tls`.
+    pub(crate) tls: TlsFiles,
     /// The file of bearer tokens.
     pub(crate) tokens_file: Option<PathBuf>,
     /// How long a graceful stop may take.
     pub(crate) stop_timeout: Duration,
+}
+
+/// `server.tls`: checked to be whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The certificate, and what stands between it and its authority.
+    pub(crate) cert_file: Option<PathBuf>,
+    /// Its key.
+    pub(crate) key_file: Option<PathBuf>,
+    /// The authorities of client certificates.
+    pub(crate) client_ca_file: Option<PathBuf>,
 }
 
 /// `journal`.
@@ -76,14 +94,29 @@ pub(crate) struct JournalConfig {
     pub(crate) segment_size: ByteSize,
     /// The longest event taken.
     pub(crate) max_event_size: ByteSize,
+    /// So much of what the table has already stays in the journal too.
+    pub(crate) keep: ByteSize,
+}
+
+/// `table`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableConfig {
+    /// Where it lies; `None` is `table` in the data directory.
+    pub(crate) place: Option<TablePlace>,
+    /// Events wait at most this long for the table.
+    pub(crate) flush_every: Duration,
+    /// Or until they have this many bytes.
+    pub(crate) flush_bytes: ByteSize,
+    /// Files are merged up to this size.
+    pub(crate) compact_to: ByteSize,
 }
 
 /// `retention`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetentionConfig {
-    /// Older segments go; `None` keeps them.
+    /// Older days go; `None` keeps them.
     pub(crate) max_age: Option<Duration>,
-    /// Above this the oldest segments go; `None` keeps them.
+    /// Above this the oldest days go; `None` keeps them.
     pub(crate) max_size: Option<ByteSize>,
 }
 
@@ -129,13 +162,24 @@ impl Config {
         Self {
             data_dir: PathBuf::new(),
             cluster: String::new(),
-            server: ServerConfig { listen: SocketAddr::from(([127, 0, 0, 1], 7080)), tokens_file: None, stop_timeout: Duration::from_secs(20) },
+            server: ServerConfig {
+                listen: SocketAddr::from(([127, 0, 0, 1], 7080)),
+                tls: TlsFiles::default(),
+                tokens_file: None,
+                stop_timeout: Duration::from_secs(20),
+            },
             sources: Vec::new(),
-            journal: JournalConfig { segment_size: ByteSize(64 << 20), max_event_size: ByteSize(64 << 20) },
+            journal: JournalConfig { segment_size: ByteSize(64 << 20), max_event_size: ByteSize(64 << 20), keep: ByteSize(1 << 30) },
+            table: TableConfig { place: None, flush_every: Duration::from_secs(60), flush_bytes: ByteSize(64 << 20), compact_to: ByteSize(128 << 20) },
             retention: RetentionConfig { max_age: None, max_size: None },
             redact: RedactConfig { mode: RedactMode::Default, key_file: None },
             log: LogConfig { format: LogFormat::Text, level: tracing::Level::INFO },
         }
+    }
+
+    /// Where the table lies.
+    pub(crate) fn table_place(&self) -> TablePlace {
+        self.table.place.clone().unwrap_or_else(|| TablePlace::local(self.data_dir.join("table")))
     }
 
     /// Where the redaction key lies.

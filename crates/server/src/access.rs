@@ -1,8 +1,8 @@
 //! Who makes a request, and may they: the layer in front of every route (architecture decision 14).
 //!
-//! Three ways in, tried in this order: a bearer token of the tokens file; the cookie or token of the link
-//! that `decklog serve` printed; and the open door of loopback, which exists only while no tokens file is
-//! configured. The result is a [`decklog_audit::access::Identity`] in the request's extensions; handlers
+//! Four ways in, tried in this order: a bearer token of the tokens file; a client certificate; the cookie or token
+//! of the link that `decklog serve` printed; and the open door of loopback, which exists only while neither tokens nor
+//! an authority for client certificates are configured. The result is a [`decklog_audit::access::Identity`] in the request's extensions; handlers
 //! look at nothing else.
 //!
 //! Decisions are functions of the request's head ([`Access::identify`], [`right_of_path`]); the layer that
@@ -22,14 +22,22 @@ use http::{HeaderMap, Method, Uri, header};
 use tokio::time::Instant;
 
 pub use door::Shut;
+pub(crate) use tokens::is_name;
 pub use tokens::{Tokens, TokensError, hash_token};
 
 use crate::problem::{Problem, ProblemKind};
+use crate::tls::{ClientCertificate, Refusal, now_seconds};
 
 /// The name of who comes in by the open door.
 pub(crate) const LOOPBACK_NAME: &str = "loopback";
 /// The name of who comes in by the printed link.
 pub(crate) const SESSION_NAME: &str = "session";
+
+/// Whether decklog keeps that name to itself.
+pub(crate) fn is_own_name(word: &str) -> bool {
+    [LOOPBACK_NAME, SESSION_NAME].contains(&word)
+}
+
 /// How often at most the tokens file is looked at.
 const RELOAD_EVERY: Duration = Duration::from_secs(1);
 
@@ -102,6 +110,11 @@ impl SessionToken {
     pub fn link(&self, address: SocketAddr) -> String {
         format!("http://{address}/?token={}", self.token)
     }
+
+    /// The link to print, for a server that speaks TLS at `address`.
+    pub fn tls_link(&self, address: SocketAddr) -> String {
+        format!("https://{address}/?token={}", self.token)
+    }
 }
 
 impl std::fmt::Debug for SessionToken {
@@ -117,7 +130,7 @@ impl AccessConfig {
     /// When it cannot be read, or has wrong lines: all of them at once.
     pub fn build(self) -> Result<Access, AccessError> {
         let tokens = self.tokens_file.map(TokensFile::open).transpose()?;
-        Ok(Access { tokens, senders: Tokens::of_senders(self.senders), session: self.session })
+        Ok(Access { tokens, senders: Tokens::of_senders(self.senders), session: self.session, takes_certificates: false })
     }
 }
 
@@ -127,12 +140,38 @@ pub struct Access {
     tokens: Option<TokensFile>,
     senders: Tokens,
     session: Option<SessionToken>,
+    takes_certificates: bool,
+}
+
+/// How bytes come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Clear,
+    Tls,
+}
+
+impl Transport {
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Clear => "http",
+            Self::Tls => "https",
+        }
+    }
+}
+
+/// What all requests of a connection share.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: SocketAddr,
+    pub(crate) transport: Transport,
+    /// What the client brought, verified.
+    pub(crate) certificate: Option<ClientCertificate>,
 }
 
 /// What is known of a request before its body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller<'a> {
-    pub(crate) peer: SocketAddr,
+    pub(crate) connection: &'a Connection,
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
@@ -163,26 +202,40 @@ pub(crate) fn right_of_path(path: &str) -> Right {
 impl Access {
     /// Whether loopback needs no credential.
     pub fn has_open_door(&self) -> bool {
-        self.tokens.is_none() && self.senders.is_empty()
+        self.tokens.is_none() && self.senders.is_empty() && !self.takes_certificates
+    }
+
+    /// Says that clients can come in with a certificate, which shuts the open door.
+    #[must_use]
+    pub(crate) fn with_client_certificates(mut self) -> Self {
+        self.takes_certificates = true;
+        self
     }
 
     /// Who makes the request.
     ///
     /// # Errors
-    /// The problem `unauthenticated`, saying what would help.
+    /// The problem `unauthenticated` or, for a certificate without a right, `forbidden`; it says what would help.
     pub(crate) fn identify(&self, caller: Caller<'_>, now: Instant) -> Result<Identity, Problem> {
         if let Some(value) = single(caller.headers, &header::AUTHORIZATION) {
             return self.by_bearer(caller, value?, now);
         }
+        let peer = caller.connection.peer;
+        if let Some(certificate) = &caller.connection.certificate {
+            return by_certificate(certificate, caller, now_seconds());
+        }
         if self.cookie_matches(caller) {
-            return door::open_with_cookie(caller.peer.ip(), caller.uri, caller.headers, caller.method.is_safe())
-                .map(|()| everything(SESSION_NAME, caller.peer))
+            return door::open_with_cookie(peer.ip(), caller.connection.transport, caller.uri, caller.headers, caller.method.is_safe())
+                .map(|()| everything(SESSION_NAME, peer))
                 .map_err(refused);
         }
         if !self.has_open_door() {
-            return Err(unauthenticated("this needs a credential: send `Authorization: Bearer TOKEN` with a token of the tokens file or of the source"));
+            return Err(unauthenticated(match self.takes_certificates {
+                false => "this needs a credential: send `Authorization: Bearer TOKEN` with a token of the tokens file or of the source",
+                true => "this needs a credential: a client certificate of the configured CA, or `Authorization: Bearer TOKEN`",
+            }));
         }
-        door::open(caller.peer.ip(), caller.uri, caller.headers).map(|()| everything(LOOPBACK_NAME, caller.peer)).map_err(refused)
+        door::open(peer.ip(), caller.uri, caller.headers).map(|()| everything(LOOPBACK_NAME, peer)).map_err(refused)
     }
 
     /// The header that sets the cookie, if the request is the printed link. `None` if it is something else.
@@ -195,8 +248,12 @@ impl Access {
         }
         let token = caller.uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))?;
         let known = self.session.as_ref().filter(|session| verify_slices_are_equal(session.token.as_bytes(), token.as_bytes()).is_ok());
-        Some(match (known, door::local(caller.peer.ip(), caller.uri, caller.headers)) {
-            (Some(session), Ok(())) => Ok(format!("{}={}; HttpOnly; SameSite=Strict; Path=/", cookie_name(caller.headers), session.cookie)),
+        let secure = match caller.connection.transport {
+            Transport::Clear => "",
+            Transport::Tls => "; Secure",
+        };
+        Some(match (known, door::local(caller.connection.peer.ip(), caller.uri, caller.headers)) {
+            (Some(session), Ok(())) => Ok(format!("{}={}; HttpOnly; SameSite=Strict; Path=/{secure}", cookie_name(caller.headers), session.cookie)),
             (None, _) => Err(unauthenticated("the link is of an earlier start: use the one that `decklog serve` printed last")),
             (_, Err(shut)) => Err(refused(shut)),
         })
@@ -209,6 +266,7 @@ impl Access {
             return Err(unauthenticated("of the Authorization schemes only `Bearer` is understood"));
         }
         let token = token.trim();
+        let peer = caller.connection.peer;
         let token_hash = hash_token(token);
         let in_file = self.tokens.as_ref().map(|file| file.current(now));
         let entry = self.senders.find(&token_hash).or_else(|| in_file.as_ref().and_then(|tokens| tokens.find(&token_hash)));
@@ -216,7 +274,7 @@ impl Access {
             // The link's token is also taken as a bearer token, by the same rules as the open door.
             let session = self.session.as_ref().filter(|session| verify_slices_are_equal(session.token.as_bytes(), token.as_bytes()).is_ok());
             session.ok_or_else(unknown)?;
-            return door::local(caller.peer.ip(), caller.uri, caller.headers).map(|()| everything(SESSION_NAME, caller.peer)).map_err(refused);
+            return door::local(peer.ip(), caller.uri, caller.headers).map(|()| everything(SESSION_NAME, peer)).map_err(refused);
         }
         let entry = entry.ok_or_else(unknown)?;
         Ok(Identity {
@@ -224,7 +282,7 @@ impl Access {
             scopes: entry.scopes.clone(),
             source: entry.source.clone(),
             cluster: entry.cluster.clone(),
-            peer: caller.peer.to_string().into(),
+            peer: peer.to_string().into(),
         })
     }
 
@@ -237,6 +295,18 @@ impl Access {
             .filter_map(|pair| pair.trim().split_once('='))
             .any(|(key, value)| key == name && verify_slices_are_equal(session.cookie.as_bytes(), value.as_bytes()).is_ok())
     }
+}
+
+/// Who comes with a certificate. Other pages than ours may not use it in a browser's name.
+fn by_certificate(certificate: &ClientCertificate, caller: Caller<'_>, now: i64) -> Result<Identity, Problem> {
+    door::own_page(caller.connection.transport, caller.headers, caller.method.is_safe()).map_err(|shut| match shut {
+        Shut::Browser => Problem::new(ProblemKind::Forbidden, "a page of another site may not use the client certificate"),
+        shut => refused(shut),
+    })?;
+    certificate.identity(&caller.connection.peer.to_string(), now).map_err(|refusal| match refusal {
+        Refusal::Expired | Refusal::Malformed => unauthenticated(&refusal.to_string()),
+        _ => Problem::new(ProblemKind::Forbidden, refusal.to_string()),
+    })
 }
 
 /// The name carries the port, since all ports of one host share their cookies.

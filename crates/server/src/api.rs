@@ -24,11 +24,12 @@ pub(crate) use cursor::CursorKey;
 
 use crate::router::Shared;
 
-/// The routes of the API, of `/metrics` and of the root.
+/// The routes of the API, of `/metrics`, `/openapi.json` and of the root.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(lists::paths))
         .route("/metrics", get(lists::metrics))
+        .route("/openapi.json", get(crate::openapi::get))
         .route("/api/v1/events", get(events::get))
         .route("/api/v1/events/{name}", get(event::get))
         .route("/api/v1/tail", get(tail::get))

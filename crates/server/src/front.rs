@@ -4,7 +4,6 @@
 //! It stands before the router because the listener opens before the journal is recovered: until the binary
 //! hands over its parts there is no router yet.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -17,11 +16,12 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::access::{Access, Caller};
-use crate::health::{self, Outcome, Reasons};
+use crate::access::{Access, Caller, Connection};
+use crate::health::{self, Outcome, Reasons, State};
 use crate::metrics::ServerMetrics;
 use crate::problem::{Problem, ProblemKind};
 use crate::router::{RouteLabel, Shared};
+use crate::tls::{Tls, now_seconds};
 
 /// The header that names a request in answers, marks and the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,13 +44,10 @@ impl RequestId {
     }
 }
 
-/// The peer's address, in the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
-
 /// Answers requests, before and after the parts are there.
 pub(crate) struct Front {
     pub(crate) access: Arc<Access>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) metrics: ServerMetrics,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) ready: OnceLock<Ready>,
@@ -64,14 +61,14 @@ pub(crate) struct Ready {
 
 impl Front {
     /// Answers one request.
-    pub(crate) async fn answer(&self, peer: SocketAddr, mut request: Request<Body>) -> Response {
+    pub(crate) async fn answer(&self, connection: Arc<Connection>, mut request: Request<Body>) -> Response {
         let started = Instant::now();
         let id = RequestId::new();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         request.extensions_mut().insert(id.clone());
-        request.extensions_mut().insert(Peer(peer));
-        let answered = AssertUnwindSafe(self.route(peer, request)).catch_unwind().await;
+        request.extensions_mut().insert(connection.clone());
+        let answered = AssertUnwindSafe(self.route(&connection, request)).catch_unwind().await;
         let mut response = answered.unwrap_or_else(|panic| Problem::internal(panic_text(&*panic)).into_response());
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = explain(response, &problem, &path, &id);
@@ -79,12 +76,12 @@ impl Front {
         finish(&mut response, &id);
         let route = response.extensions().get::<RouteLabel>().map_or("unmatched", |label| label.0.as_str());
         self.metrics.request(route, &method, response.status().as_u16(), started.elapsed());
-        tracing::debug!(request_id = id.as_str(), %peer, %method, path, status = response.status().as_u16(), "answered");
+        tracing::debug!(request_id = id.as_str(), peer = %connection.peer, %method, path, status = response.status().as_u16(), "answered");
         response
     }
 
-    async fn route(&self, peer: SocketAddr, request: Request<Body>) -> Response {
-        if let Some(response) = self.open_path(peer, &request) {
+    async fn route(&self, connection: &Connection, request: Request<Body>) -> Response {
+        if let Some(response) = self.open_path(connection, &request) {
             return response;
         }
         match self.ready.get() {
@@ -97,7 +94,7 @@ impl Front {
     }
 
     /// Health and version: they need no credential and are there from the first moment.
-    fn open_path(&self, peer: SocketAddr, request: &Request<Body>) -> Option<Response> {
+    fn open_path(&self, connection: &Connection, request: &Request<Body>) -> Option<Response> {
         let path = request.uri().path();
         let (endpoint, check) = match path.trim_start_matches('/').split_once('/') {
             Some((endpoint, check)) => (endpoint, Some(check)),
@@ -115,34 +112,38 @@ impl Front {
         } else if endpoint == "version" {
             axum::Json(self.metrics.build()).into_response()
         } else {
-            self.health(endpoint, check, peer, request)
+            self.health(endpoint, check, connection, request)
         };
         response.extensions_mut().insert(RouteLabel(label));
         Some(response)
     }
 
-    fn health(&self, endpoint: &str, check: Option<&str>, peer: SocketAddr, request: &Request<Body>) -> Response {
-        let outcomes = if endpoint == "readyz" { self.readiness() } else { vec![("ping", Ok(()))] };
+    fn health(&self, endpoint: &str, check: Option<&str>, connection: &Connection, request: &Request<Body>) -> Response {
+        let outcomes = if endpoint == "readyz" { self.readiness() } else { vec![("ping", State::Good)] };
         let chosen: Vec<Outcome> = outcomes.into_iter().filter(|(name, _)| check.is_none_or(|check| check == *name)).collect();
         if chosen.is_empty() {
             return Problem::new(ProblemKind::NotFound, format!("`/{endpoint}?verbose` lists the checks")).into_response();
         }
         let query = request.uri().query().unwrap_or_default();
         let verbose = query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
-        let caller = Caller { peer, method: request.method(), uri: request.uri(), headers: request.headers() };
+        let caller = Caller { connection, method: request.method(), uri: request.uri(), headers: request.headers() };
         let known = self.access.identify(caller, tokio::time::Instant::now());
         let reasons = if known.is_ok() { Reasons::Shown } else { Reasons::Withheld };
         health::answer(endpoint, &chosen, verbose, reasons)
     }
 
     fn readiness(&self) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> = vec![("ping", Ok(()))];
+        let mut outcomes: Vec<Outcome> = vec![("ping", State::Good)];
+        if let Some(tls) = &self.tls {
+            // Never a failure: the files read before go on serving, and a restart would not mend the new ones.
+            outcomes.push(("tls", tls.note(now_seconds()).map_or(State::Good, State::Noted)));
+        }
         match self.ready.get() {
-            Some(ready) => outcomes.extend(ready.shared.parts.checks.iter().map(|check| (check.name(), check.run()))),
-            None => outcomes.push(("started", Err("the journal is being recovered".to_owned()))),
+            Some(ready) => outcomes.extend(ready.shared.parts.checks.iter().map(|check| (check.name(), check.run().into()))),
+            None => outcomes.push(("started", State::Failed("the journal is being recovered".to_owned()))),
         }
         let stopping = *self.stopping.borrow();
-        outcomes.push(("shutdown", if stopping { Err("the server is stopping".to_owned()) } else { Ok(()) }));
+        outcomes.push(("shutdown", if stopping { State::Failed("the server is stopping".to_owned()) } else { State::Good }));
         outcomes
     }
 }

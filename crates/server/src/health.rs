@@ -4,8 +4,25 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-/// The outcome of one check; an error holds the reason.
-pub(crate) type Outcome = (&'static str, Result<(), String>);
+/// The outcome of one check.
+pub(crate) type Outcome = (&'static str, State);
+
+/// How a check stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It holds.
+    Good,
+    /// It holds, and there is something to be known.
+    Noted(String),
+    /// It does not, for that reason.
+    Failed(String),
+}
+
+impl From<Result<(), String>> for State {
+    fn from(outcome: Result<(), String>) -> Self {
+        outcome.map_or_else(Self::Failed, |()| Self::Good)
+    }
+}
 
 /// How much of the reasons is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +34,17 @@ pub(crate) enum Reasons {
 
 /// Answers for `outcomes`: 200 if all hold, else 503 and every check's line.
 pub(crate) fn answer(endpoint: &str, outcomes: &[Outcome], verbose: bool, reasons: Reasons) -> Response {
-    let failed = outcomes.iter().any(|(_, outcome)| outcome.is_err());
+    let failed = outcomes.iter().any(|(_, state)| matches!(state, State::Failed(_)));
     if !failed && !verbose {
         return "ok".into_response();
     }
     let mut text = String::new();
-    for (name, outcome) in outcomes {
-        let line = match (outcome, reasons) {
-            (Ok(()), _) => format!("[+]{name} ok\n"),
-            (Err(reason), Reasons::Shown) => format!("[-]{name} failed: {reason}\n"),
-            (Err(_), Reasons::Withheld) => format!("[-]{name} failed: reason withheld\n"),
+    for (name, state) in outcomes {
+        let line = match (state, reasons) {
+            (State::Noted(note), Reasons::Shown) => format!("[+]{name} ok: {note}\n"),
+            (State::Good | State::Noted(_), _) => format!("[+]{name} ok\n"),
+            (State::Failed(reason), Reasons::Shown) => format!("[-]{name} failed: {reason}\n"),
+            (State::Failed(_), Reasons::Withheld) => format!("[-]{name} failed: reason withheld\n"),
         };
         text.push_str(&line);
     }
@@ -49,10 +67,13 @@ mod tests {
 
     #[tokio::test]
     async fn as_kubernetes_writes_it() {
-        let good = [("journal", Ok(())), ("shutdown", Ok(()))];
+        let good = [("journal", State::Good), ("shutdown", State::Good)];
         assert_eq!(text(&good, false, Reasons::Shown).await, (200, "ok".to_owned()));
         assert_eq!(text(&good, true, Reasons::Shown).await, (200, "[+]journal ok\n[+]shutdown ok\nreadyz check passed\n".to_owned()));
-        let bad = [("journal", Err("no space left".to_owned())), ("shutdown", Ok(()))];
+        let noted = [("tls", State::Noted("expires soon".to_owned()))];
+        assert_eq!(text(&noted, true, Reasons::Shown).await, (200, "[+]tls ok: expires soon\nreadyz check passed\n".to_owned()));
+        assert_eq!(text(&noted, true, Reasons::Withheld).await, (200, "[+]tls ok\nreadyz check passed\n".to_owned()));
+        let bad = [("journal", State::Failed("no space left".to_owned())), ("shutdown", State::Good)];
         assert_eq!(text(&bad, false, Reasons::Shown).await, (503, "[-]journal failed: no space left\n[+]shutdown ok\nreadyz check failed\n".to_owned()));
         assert_eq!(text(&bad, true, Reasons::Withheld).await.1, "[-]journal failed: reason withheld\n[+]shutdown ok\nreadyz check failed\n");
     }

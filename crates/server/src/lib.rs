@@ -25,10 +25,12 @@ mod health;
 mod limits;
 mod mark;
 mod metrics;
+mod openapi;
 mod parts;
 mod problem;
 mod router;
 mod server;
+mod tls;
 
 pub use access::{Access, AccessConfig, AccessError, Sender, SessionToken, Shut, Tokens, TokensError, hash_token};
 pub use api::TailConfig;
@@ -37,3 +39,4 @@ pub use metrics::{Build, ServerMetrics};
 pub use parts::{Check, Clock, Parts, QuarantineItem, QuarantineRequest, QuarantineView, SourceStatus};
 pub use problem::{ParameterError, Problem, ProblemKind};
 pub use server::{Server, ServerConfig, StartError, Stopped, check_listen};
+pub use tls::{Tls, TlsConfig, TlsError};

@@ -26,7 +26,21 @@ pub struct ServerMetrics {
     request_duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
     query_duration: Family<QueryLabels, Histogram, fn() -> Histogram>,
     marks_failed: Counter<u64, AtomicU64>,
+    reloads: Family<ReloadLabels, Counter>,
+    handshakes_failed: Family<HandshakeLabels, Counter>,
+    certificate_expiry: Gauge,
     build: Build,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    what: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandshakeLabels {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,6 +90,9 @@ impl ServerMetrics {
             request_duration: Family::new_with_constructor(short),
             query_duration: Family::new_with_constructor(short),
             marks_failed: Counter::default(),
+            reloads: Family::default(),
+            handshakes_failed: Family::default(),
+            certificate_expiry: Gauge::default(),
             build,
         };
         registry.register("decklog_http_requests", "HTTP requests answered", metrics.requests.clone());
@@ -85,6 +102,20 @@ impl ServerMetrics {
             "decklog_read_marks_failed",
             "Searches, tails and exports that could not be written to the journal as a mark",
             metrics.marks_failed.clone(),
+        );
+        // What has not happened yet is shown as 0, so that alerts see its first time as a rise.
+        for result in ["ok", "error"] {
+            drop(metrics.reloads.get_or_create(&ReloadLabels { what: "tls", result }));
+        }
+        for reason in crate::tls::HANDSHAKE_REASONS {
+            drop(metrics.handshakes_failed.get_or_create(&HandshakeLabels { reason }));
+        }
+        registry.register("decklog_reloads", "Files that changed and were read again", metrics.reloads.clone());
+        registry.register("decklog_tls_handshakes_failed", "Connections that ended before their TLS handshake did", metrics.handshakes_failed.clone());
+        registry.register(
+            "decklog_tls_certificate_expiry_timestamp_seconds",
+            "When the TLS certificate in force ends; 0 without TLS",
+            metrics.certificate_expiry.clone(),
         );
         let info = Family::<Build, Gauge>::default();
         info.get_or_create(&metrics.build).set(1);
@@ -104,6 +135,18 @@ impl ServerMetrics {
 
     pub(crate) fn mark_failed(&self) {
         self.marks_failed.inc();
+    }
+
+    pub(crate) fn reloaded(&self, what: &'static str, result: &'static str) {
+        self.reloads.get_or_create(&ReloadLabels { what, result }).inc();
+    }
+
+    pub(crate) fn handshake_failed(&self, reason: &'static str) {
+        self.handshakes_failed.get_or_create(&HandshakeLabels { reason }).inc();
+    }
+
+    pub(crate) fn certificate_expires(&self, at: i64) {
+        self.certificate_expiry.set(at);
     }
 
     pub(crate) fn build(&self) -> &Build {

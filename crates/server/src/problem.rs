@@ -51,6 +51,27 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::BadFilter,
+        Self::BadTime,
+        Self::BadCursor,
+        Self::CursorMismatch,
+        Self::BadParameter,
+        Self::BadQuery,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::ForbiddenQuery,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RateLimited,
+        Self::TooLarge,
+        Self::QueryTimeout,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Starting,
+    ];
+
     /// Word, title and status.
     fn facts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
@@ -77,6 +98,11 @@ impl ProblemKind {
     /// The last part of the problem's type.
     pub fn word(self) -> &'static str {
         self.facts().0
+    }
+
+    /// The problem's type.
+    pub fn uri(self) -> String {
+        format!("{TYPE_BASE}{}", self.word())
     }
 
     /// The status it is answered with.
@@ -161,16 +187,8 @@ impl Problem {
 
     /// The body, for a request of that id on that path.
     pub(crate) fn body(&self, instance: &str, request_id: &str) -> Vec<u8> {
-        let (word, title, status) = self.kind.facts();
-        let body = ProblemBody {
-            kind: format!("{TYPE_BASE}{word}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
-            instance,
-            errors: &self.errors,
-            request_id,
-        };
+        let (_, title, status) = self.kind.facts();
+        let body = ProblemBody { kind: self.kind.uri(), title, status: status.as_u16(), detail: &self.detail, instance, errors: &self.errors, request_id };
         serde_json::to_vec(&body).expect("strings and numbers are always JSON")
     }
 }

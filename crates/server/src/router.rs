@@ -15,9 +15,8 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::access::{Access, Caller, Right, right_of_path};
+use crate::access::{Access, Caller, Connection, Right, right_of_path};
 use crate::api::{self, CursorKey, TailConfig};
-use crate::front::Peer;
 use crate::limits::Limits;
 use crate::mark::Marks;
 use crate::metrics::ServerMetrics;
@@ -25,7 +24,7 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 18] = [
+pub(crate) const PATHS: [&str; 19] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
@@ -42,6 +41,7 @@ pub(crate) const PATHS: [&str; 18] = [
     "/healthz",
     "/livez",
     "/metrics",
+    "/openapi.json",
     "/readyz",
     "/version",
 ];
@@ -96,10 +96,10 @@ async fn note_route(request: Request, next: Next) -> Response {
 
 /// Lets nothing pass without an identity that may; puts it into the request.
 async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
-        return Problem::internal("a request without its peer's address").into_response();
+    let Some(connection) = request.extensions().get::<Arc<Connection>>().cloned() else {
+        return Problem::internal("a request without its connection").into_response();
     };
-    let caller = Caller { peer, method: request.method(), uri: request.uri(), headers: request.headers() };
+    let caller = Caller { connection: &connection, method: request.method(), uri: request.uri(), headers: request.headers() };
     if let Some(exchanged) = shared.access.exchange(caller) {
         return exchanged.map_or_else(IntoResponse::into_response, set_cookie);
     }

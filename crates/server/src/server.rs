@@ -4,6 +4,8 @@
 //! start ──► starting: health, version, 503 for the rest ──hand_over──► serving ──stop──► closed
 //! ```
 //!
+//! With TLS each connection does its handshake first, in a task of its own (`tls/handshake.rs`).
+//!
 //! Stopping, in order: readiness turns false and tails end; no connection is accepted any more; requests
 //! under way finish; at the deadline what is left is cut; marks reach the journal. Only then may
 //! the binary close the journal.
@@ -18,12 +20,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
-use crate::access::Access;
+use crate::access::{Access, Connection, Transport};
 use crate::api::{CursorKey, TailConfig};
 use crate::front::{Front, Ready};
 use crate::limits::{Limits, LimitsConfig};
@@ -31,6 +34,7 @@ use crate::mark::Marks;
 use crate::metrics::ServerMetrics;
 use crate::parts::Parts;
 use crate::router::{Shared, router};
+use crate::tls::{Handshakes, Tls};
 
 /// How the server serves.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct ServerConfig {
     pub limits: LimitsConfig,
     /// How tails behave.
     pub tail: TailConfig,
+    /// Speaks TLS, and only TLS; `None` is plain HTTP, which only loopback addresses may have.
+    pub tls: Option<Tls>,
     /// Signs cursors. With a key that outlives a restart, so do cursors.
     pub cursor_key: [u8; 32],
 }
@@ -58,6 +64,7 @@ impl ServerConfig {
             max_header_bytes: 64 << 10,
             limits: LimitsConfig::default(),
             tail: TailConfig::default(),
+            tls: None,
             cursor_key,
         }
     }
@@ -66,9 +73,15 @@ impl ServerConfig {
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is reachable from other machines, and there is no TLS yet.
-    #[error("cannot listen on `{address}`: without TLS only addresses of this machine are served; use 127.0.0.1:{} or [::1]:{}", .address.port(), .address.port())]
-    NotLoopback {
+    /// The address is reachable from other machines, and there is no TLS.
+    #[error("cannot listen on `{address}` without TLS, since other machines can reach it: set server.tls.certFile and server.tls.keyFile, or use 127.0.0.1:{} or [::1]:{}", .address.port(), .address.port())]
+    NoTls {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address is reachable from other machines, and nobody has a credential.
+    #[error("cannot listen on `{address}` without credentials, since other machines can reach it: set server.auth.tokensFile or server.tls.clientCAFile, or use 127.0.0.1:{} or [::1]:{}", .address.port(), .address.port())]
+    NoCredentials {
         /// The address.
         address: SocketAddr,
     },
@@ -77,12 +90,18 @@ pub enum StartError {
     Address(#[source] std::io::Error),
 }
 
-/// Whether the server may listen on `address`; to be asked before binding.
+/// Whether the server may listen on `address`; to be asked before binding. Loopback always may; what other machines
+/// reach needs TLS, and credentials that come by a tokens file, a source's token or a client certificate.
 ///
 /// # Errors
-/// [`StartError::NotLoopback`].
-pub fn check_listen(address: SocketAddr) -> Result<(), StartError> {
-    if address.ip().to_canonical().is_loopback() { Ok(()) } else { Err(StartError::NotLoopback { address }) }
+/// [`StartError::NoTls`] or [`StartError::NoCredentials`].
+pub fn check_listen(address: SocketAddr, tls: Option<&Tls>, access: &Access) -> Result<(), StartError> {
+    match tls {
+        _ if address.ip().to_canonical().is_loopback() => Ok(()),
+        None => Err(StartError::NoTls { address }),
+        Some(tls) if access.has_open_door() && !tls.takes_client_certificates() => Err(StartError::NoCredentials { address }),
+        Some(_) => Ok(()),
+    }
 }
 
 /// How a stop went.
@@ -107,13 +126,18 @@ impl Server {
     /// called inside a tokio runtime.
     ///
     /// # Errors
-    /// When the listener's address can be reached from other machines.
+    /// When the listener's address can be reached from other machines, and TLS or credentials are missing.
     pub fn start(listener: TcpListener, config: ServerConfig, access: Access, metrics: ServerMetrics) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(StartError::Address)?;
-        check_listen(address)?;
+        check_listen(address, config.tls.as_ref(), &access)?;
+        let access = if config.tls.as_ref().is_some_and(Tls::takes_client_certificates) { access.with_client_certificates() } else { access };
         let (announced, announced_seen) = watch::channel(false);
         let (stopping, stopping_seen) = watch::channel(false);
-        let front = Arc::new(Front { access: Arc::new(access), metrics, stopping: announced_seen, ready: OnceLock::new() });
+        if let Some(tls) = &config.tls {
+            // Ends with the stop.
+            tokio::spawn(tls.clone().keep_fresh(metrics.clone(), stopping_seen.clone()));
+        }
+        let front = Arc::new(Front { access: Arc::new(access), tls: config.tls.clone(), metrics, stopping: announced_seen, ready: OnceLock::new() });
         let connections = Connections::new(front.clone(), &config, stopping_seen);
         let accepting = tokio::spawn(connections.accept(listener));
         Ok(Self { address, front, config, announced, stopping, accepting })
@@ -184,6 +208,7 @@ struct Connections {
     front: Arc<Front>,
     http: http1::Builder,
     places: Arc<Semaphore>,
+    handshakes: Option<Handshakes>,
     stopping: watch::Receiver<bool>,
     tasks: JoinSet<()>,
 }
@@ -192,16 +217,21 @@ impl Connections {
     fn new(front: Arc<Front>, config: &ServerConfig, stopping: watch::Receiver<bool>) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_header_size(config.max_header_bytes).keep_alive(true);
-        Self { front, http, places: Arc::new(Semaphore::new(config.max_connections)), stopping, tasks: JoinSet::new() }
+        let handshakes = config.tls.clone().map(|tls| Handshakes::new(tls, front.metrics.clone()));
+        Self { front, http, places: Arc::new(Semaphore::new(config.max_connections)), handshakes, stopping, tasks: JoinSet::new() }
     }
 
     /// Accepts until the server stops.
     async fn accept(mut self, listener: TcpListener) -> Self {
         let mut stopping = self.stopping.clone();
         loop {
-            let place = tokio::select! {
-                place = self.places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
-                _ = stopping.wait_for(|stopping| *stopping) => return self,
+            // With TLS a connection takes its place after its handshake, so that a slow one holds none.
+            let place = match self.handshakes {
+                Some(_) => None,
+                None => tokio::select! {
+                    place = self.places.clone().acquire_owned() => Some(place.expect("the semaphore is never closed")),
+                    _ = stopping.wait_for(|stopping| *stopping) => return self,
+                },
             };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -209,7 +239,7 @@ impl Connections {
                 _ = stopping.wait_for(|stopping| *stopping) => return self,
             };
             match accepted {
-                Ok((stream, peer)) => self.serve(stream, peer, place),
+                Ok((stream, peer)) => self.begin(stream, peer, place),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -218,32 +248,27 @@ impl Connections {
         }
     }
 
-    fn serve(&mut self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        let front = self.front.clone();
-        let service = service_fn(move |request: http::Request<Incoming>| {
-            let front = front.clone();
-            async move { Ok::<_, Infallible>(front.answer(peer, request.map(Body::new)).await) }
-        });
+    fn begin(&mut self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
         // Answers are written whole: waiting for more to send with them only adds delay.
         let _ = stream.set_nodelay(true);
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
-        let mut stopping = self.stopping.clone();
+        let serving = Serving { front: self.front.clone(), http: self.http.clone(), stopping: self.stopping.clone() };
+        let Some(handshakes) = &mut self.handshakes else {
+            self.tasks.spawn(async move {
+                serving.run(stream, Connection { peer, transport: Transport::Clear, certificate: None }).await;
+                drop(place);
+            });
+            return;
+        };
+        let handshake = handshakes.begin();
+        let (places, mut stopping) = (self.places.clone(), self.stopping.clone());
         self.tasks.spawn(async move {
-            let _place = place;
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => Some(ended),
+            let secured = tokio::select! {
+                secured = handshake.run(stream, peer, places) => secured,
                 _ = stopping.wait_for(|stopping| *stopping) => None,
             };
-            let ended = match ended {
-                Some(ended) => ended,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "connection ended");
+            if let Some(secured) = secured {
+                serving.run(secured.stream, Connection { peer, transport: Transport::Tls, certificate: secured.certificate }).await;
+                drop(secured.place);
             }
         });
     }
@@ -258,5 +283,38 @@ impl Connections {
         tracing::warn!(connections = n_cut, "connections were cut at the deadline");
         self.tasks.shutdown().await;
         n_cut
+    }
+}
+
+/// Serves one connection to its end.
+struct Serving {
+    front: Arc<Front>,
+    http: http1::Builder,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Serving {
+    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin, connection: Connection) {
+        let peer = connection.peer;
+        let shared = Arc::new(connection);
+        let service = service_fn(move |request: http::Request<Incoming>| {
+            let (front, connection) = (self.front.clone(), shared.clone());
+            async move { Ok::<_, Infallible>(front.answer(connection, request.map(Body::new)).await) }
+        });
+        let mut connection = std::pin::pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            _ = self.stopping.wait_for(|stopping| *stopping) => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended");
+        }
     }
 }

@@ -294,8 +294,9 @@ async fn a_wrong_filter_is_shown_where_it_is_wrong() {
         assert_eq!((error["column"].as_u64(), error["length"].as_u64(), error["message"].as_str()), (Some(17), Some(3), Some("unknown field `usr`")));
     }
     let fields = get(server.address(), "/api/v1/fields").await.json();
-    let verb = fields["items"].as_array().unwrap().iter().find(|field| field["name"] == "verb").unwrap().clone();
-    assert_eq!((verb["type"].as_str(), verb["below"].as_str()), (Some("verb"), Some("nothing")));
+    let named = |name: &str| fields["items"].as_array().unwrap().iter().find(|field| field["name"] == name).unwrap().clone();
+    assert_eq!((named("verb")["type"].as_str(), named("verb")["below"].as_str()), (Some("verb"), Some("nothing")));
+    assert_eq!((named("decision")["type"].as_str(), named("decision")["below"].as_str()), (Some("keyword"), Some("nothing")));
 }
 
 #[tokio::test]

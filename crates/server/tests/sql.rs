@@ -41,6 +41,7 @@ async fn rows_come_in_the_format_asked_for_with_totals_behind() {
     }
     let mark = store.mark("sql").await;
     assert_eq!((&mark["query"], &mark["count"], &mark["who"]), (&json!("rows 2"), &json!(2), &json!("loopback")));
+    assert_eq!(mark["params"], json!(["a", "5", "true", null]));
     store.gaps.lock().unwrap().push("1 to 2 are damaged".to_owned());
     let none = ask(&server, &[trailers], json!({"query": "rows 0"})).await;
     assert_eq!((none.status, none.text(), trailer(&none, "decklog-complete").as_str()), (StatusCode::OK, "", "false"));
@@ -130,4 +131,15 @@ async fn a_question_ends_also_before_its_first_row() {
     asking.abort();
     tokio::time::timeout(Duration::from_secs(5), store.mark("sql")).await.unwrap();
     assert!(store.n_hits.load(Ordering::Relaxed) < 100);
+}
+
+#[tokio::test]
+async fn a_token_in_a_question_is_not_in_its_mark() {
+    let setup = Setup::default();
+    let store = setup.store.clone();
+    let server = setup.serve().await;
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJrdWJlcm5ldGVzL3NlcnZpY2VhY2NvdW50In0.c2lnbmF0dXJlLW9mLWl0LWFsbA";
+    ask(&server, &[], json!({"query": format!("rows 1 -- {token}"), "params": [token]})).await;
+    let mark = store.mark("sql").await.to_string();
+    assert!(!mark.contains(token) && mark.contains("rows 1 -- ") && mark.contains("redacted:"), "{mark}");
 }

@@ -121,16 +121,17 @@ async fn more_connections_than_allowed_wait() {
 }
 
 #[tokio::test]
-async fn addresses_of_other_machines_are_refused() {
+async fn addresses_of_other_machines_are_refused_without_tls() {
+    let open = AccessConfig::default().build().unwrap();
     for address in ["127.0.0.1:0", "[::1]:7080", "127.9.9.9:1"] {
-        assert!(check_listen(address.parse().unwrap()).is_ok(), "{address}");
+        assert!(check_listen(address.parse().unwrap(), None, &open).is_ok(), "{address}");
     }
     for address in ["0.0.0.0:7080", "[::]:7080", "10.0.0.1:7080"] {
-        let error = check_listen(address.parse().unwrap()).unwrap_err();
+        let error = check_listen(address.parse().unwrap(), None, &open).unwrap_err();
         assert!(error.to_string().contains("use 127.0.0.1:7080"), "{error}");
     }
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let metrics = ServerMetrics::register(&mut prometheus_client::registry::Registry::default(), Build { version: String::new(), revision: String::new() });
     let refused = Server::start(listener, ServerConfig::new([0; 32]), AccessConfig::default().build().unwrap(), metrics);
-    assert!(matches!(refused, Err(StartError::NotLoopback { .. })));
+    assert!(matches!(refused, Err(StartError::NoTls { .. })));
 }

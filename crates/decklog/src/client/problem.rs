@@ -63,7 +63,7 @@ pub(crate) fn failure_of(status: StatusCode, body: &[u8], base: &str) -> Failure
     failure.place = wrong.filter(|wrong| wrong.parameter == "query").and_then(Wrong::place).map(Box::new);
     failure.help = wrong.map(|wrong| wrong.help.clone()).filter(|help| !help.is_empty());
     if status == StatusCode::UNAUTHORIZED {
-        failure.help = Some("name a file with your token with --token-file".to_owned());
+        failure.help = Some("name a file with your token with --token-file, or a client certificate with --client-cert".to_owned());
     }
     if status.is_server_error() && !problem.request_id.is_empty() {
         failure = failure.note(format!("request {}", problem.request_id));

@@ -4,12 +4,15 @@ use super::settings::{SETTINGS, Setting};
 use crate::suggest::closest;
 
 /// Variables that are no settings of the server, with what they do.
-pub(crate) const CLIENT_VARIABLES: [(&str, &str); 8] = [
+pub(crate) const CLIENT_VARIABLES: [(&str, &str); 11] = [
     ("DECKLOG_SERVER", "the server that search, tail, import and the other reading commands ask, as --server"),
     ("DECKLOG_DATA_DIR", "the data directory, as --data-dir"),
     ("DECKLOG_CONFIG", "the file `serve` and `config check` read, as --config"),
     ("DECKLOG_TOKEN_FILE", "a file with the bearer token for the server, as --token-file"),
     ("DECKLOG_TOKEN", "the bearer token itself; the file is the safer way"),
+    ("DECKLOG_CA_FILE", "the authorities to trust at https:// servers, as --ca-file"),
+    ("DECKLOG_CLIENT_CERT", "a client certificate for the server, as --client-cert"),
+    ("DECKLOG_CLIENT_KEY", "its key, as --client-key"),
     ("DECKLOG_OUTPUT", "the form of answers, as -o"),
     ("DECKLOG_COLOR", "auto, always or never, as --color"),
     ("DECKLOG_TZ", "the time zone that tables show: `UTC`, or an IANA name such as Europe/Oslo"),
@@ -18,18 +21,16 @@ pub(crate) const CLIENT_VARIABLES: [(&str, &str); 8] = [
 /// The variable of a setting: `retention.maxAge` is `DECKLOG_RETENTION_MAX_AGE`.
 pub(crate) fn variable_of(setting: &Setting) -> String {
     let mut name = String::from("DECKLOG_");
-    let mut previous_lower = false;
-    for character in setting.path.chars() {
-        if character == '.' {
-            name.push('_');
-            previous_lower = false;
-            continue;
-        }
-        if character.is_ascii_uppercase() && previous_lower {
+    let mut previous = '.';
+    let mut characters = setting.path.chars().peekable();
+    while let Some(character) = characters.next() {
+        // A word begins at a capital after a small letter (maxAge), and at the last capital before one (clientCAFile).
+        let before_small = characters.peek().is_some_and(char::is_ascii_lowercase);
+        if character.is_ascii_uppercase() && previous != '.' && (previous.is_ascii_lowercase() || before_small) {
             name.push('_');
         }
-        previous_lower = character.is_ascii_lowercase();
-        name.push(character.to_ascii_uppercase());
+        name.push(if character == '.' { '_' } else { character.to_ascii_uppercase() });
+        previous = character;
     }
     name
 }
@@ -59,6 +60,7 @@ mod tests {
         assert!(names.contains(&"DECKLOG_RETENTION_MAX_AGE".to_owned()));
         assert!(names.contains(&"DECKLOG_SERVER_AUTH_TOKENS_FILE".to_owned()));
         assert!(names.contains(&"DECKLOG_DATA_DIR".to_owned()));
+        assert!(names.contains(&"DECKLOG_SERVER_TLS_CLIENT_CA_FILE".to_owned()));
     }
 
     #[test]

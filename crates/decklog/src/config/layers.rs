@@ -9,6 +9,7 @@ use super::file::ConfigFile;
 use super::flags::SettingFlags;
 use super::settings::{Fault, SETTINGS, Setting};
 use super::sources::{SourceConfig, SourceKind, is_source_name};
+use super::together::clashes;
 use super::yaml::{Node, Spot, Value, parse, place_in};
 use crate::failure::{Failure, Failures, Place};
 
@@ -43,6 +44,8 @@ pub(crate) struct Given {
     pub(crate) value: String,
     /// Where it came from.
     pub(crate) origin: Origin,
+    /// Where in that.
+    place: Option<Place>,
 }
 
 /// The configuration, and what is to be said about it.
@@ -93,6 +96,7 @@ pub(crate) fn load_layers(file: Option<&Path>, flags: &SettingFlags, tails: &[Pa
         state.text(setting, value, Origin::Flag(format!("--{}", setting.flag)));
     }
     add_tails(&mut state.config.sources, tails);
+    state.check_together();
     Failures::check(state.failures)?;
     let warnings = unknown_variables(environment.iter().map(|(name, _)| name.as_str()));
     Ok(Loaded { config: state.config, given: state.given, file: file.map(|file| file.path), warnings })
@@ -127,6 +131,20 @@ impl State {
         self.apply(setting, &node, origin, &name, &place);
     }
 
+    /// What each setting alone cannot tell.
+    fn check_together(&mut self) {
+        for clash in clashes(&self.config) {
+            let given = self.given.iter().find(|given| given.setting.path == clash.path);
+            let name = match given.map(|given| &given.origin) {
+                Some(origin @ (Origin::Variable(_) | Origin::Flag(_))) => origin.to_string(),
+                _ => format!("`{}`", clash.path),
+            };
+            let mut failure = Failure::usage("config", format!("{name}: {}", clash.message)).help(clash.help);
+            failure.place = given.and_then(|given| given.place.clone()).map(Box::new);
+            self.failures.push(failure);
+        }
+    }
+
     fn apply(&mut self, setting: &'static Setting, node: &Node, origin: Origin, name: &str, place: &dyn Fn(&Fault) -> Option<Place>) {
         if let Err(faults) = (setting.apply)(&mut self.config, node) {
             for fault in faults {
@@ -137,7 +155,7 @@ impl State {
             }
         }
         self.given.retain(|given| given.setting.path != setting.path);
-        self.given.push(Given { setting, value: shown(node), origin });
+        self.given.push(Given { setting, value: shown(node), origin, place: place(&Fault::of(node, "")) });
         let order = |given: &Given| SETTINGS.iter().position(|setting| setting.path == given.setting.path);
         self.given.sort_by_key(order);
     }

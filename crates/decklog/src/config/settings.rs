@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use decklog_store::TablePlace;
+
 use super::sources::read_sources;
 use super::units::{parse_duration, parse_size};
 use super::yaml::{Node, Spot, Value};
@@ -87,9 +89,45 @@ pub(crate) const SETTINGS: &[Setting] = &[
         value_name: "ADDR",
         default: "127.0.0.1:7080",
         example: "127.0.0.1:8080",
-        doc: "The address and port to listen on\nUntil TLS is there this must be a loopback address. Port 0 takes a free one.",
+        doc: "The address and port to listen on\nOther addresses than loopback need TLS, and credentials: a tokens file, a CA of client certificates, or a source's token. Port 0 takes a free one.",
         apply: |config, node| text(node, |value| {
             config.server.listen = listen_address(value)?;
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "server.tls.certFile",
+        flag: "tls-cert-file",
+        value_name: "FILE",
+        default: "",
+        example: "/etc/decklog/tls.crt",
+        doc: "The server's certificate in PEM, with what stands between it and its authority; then only TLS is spoken\nRead again when it changes, as are the key and the client CA (docs/tls.md).",
+        apply: |config, node| text(node, |value| {
+            config.server.tls.cert_file = optional_path(value);
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "server.tls.keyFile",
+        flag: "tls-key-file",
+        value_name: "FILE",
+        default: "",
+        example: "/etc/decklog/tls.key",
+        doc: "The certificate's private key in PEM, not encrypted",
+        apply: |config, node| text(node, |value| {
+            config.server.tls.key_file = optional_path(value);
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "server.tls.clientCAFile",
+        flag: "tls-client-ca-file",
+        value_name: "FILE",
+        default: "",
+        example: "/etc/decklog/clients.crt",
+        doc: "The authorities whose client certificates are taken, in PEM\nThe certificate's subject says who that is and what it may do: CN=NAME, OU=decklog:read (docs/tls.md). With it, programs on this machine need a credential too.",
+        apply: |config, node| text(node, |value| {
+            config.server.tls.client_ca_file = optional_path(value);
             Ok(())
         }),
     },
@@ -160,12 +198,83 @@ Type tail follows the audit log file at path, and its rotations; it may name its
         }),
     },
     Setting {
+        path: "journal.keep",
+        flag: "journal-keep",
+        value_name: "SIZE",
+        default: "1GiB",
+        example: "10GiB",
+        doc: "How much of the journal stays after its events are in the table\nWhat is not in the table yet always stays.",
+        apply: |config, node| text(node, |value| {
+            config.journal.keep = parse_size(value).map_err(|help| (not("a size", value), Some(help)))?;
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "table.place",
+        flag: "table",
+        value_name: "PLACE",
+        default: "",
+        example: "s3://audit/prod",
+        doc: "Where the table of events lies: a folder or s3://BUCKET/PREFIX; without it `table` in the data directory\nCredentials and endpoint of S3 come from the AWS_ variables.",
+        apply: |config, node| text(node, |value| {
+            config.table.place = match value {
+                "" => None,
+                value => Some(TablePlace::parse(value).map_err(|error| (error.to_string(), None))?),
+            };
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "table.flushEvery",
+        flag: "table-flush-every",
+        value_name: "DURATION",
+        default: "60s",
+        example: "10s",
+        doc: "How long events wait before they are written to the table\nSearches find them at once either way; other engines see them then.",
+        apply: |config, node| text(node, |value| {
+            config.table.flush_every = parse_duration(value).map_err(|help| (not("a duration", value), Some(help)))?;
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "table.flushBytes",
+        flag: "table-flush-bytes",
+        value_name: "SIZE",
+        default: "64MiB",
+        example: "16MiB",
+        doc: "Events are written to the table sooner when they have this many bytes",
+        apply: |config, node| text(node, |value| {
+            let size = parse_size(value).map_err(|help| (not("a size", value), Some(help)))?;
+            if !(1 << 10..=1 << 30).contains(&size.0) {
+                return Err((format!("`{value}` is outside of 1KiB to 1GiB"), None));
+            }
+            config.table.flush_bytes = size;
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "table.compactTo",
+        flag: "table-compact-to",
+        value_name: "SIZE",
+        default: "128MiB",
+        example: "256MiB",
+        doc: "Files of the table are merged until they have this size\nOne such file is held in memory while it is made.",
+        apply: |config, node| text(node, |value| {
+            let size = parse_size(value).map_err(|help| (not("a size", value), Some(help)))?;
+            if !(1 << 20..=4 << 30).contains(&size.0) {
+                return Err((format!("`{value}` is outside of 1MiB to 4GiB"), None));
+            }
+            config.table.compact_to = size;
+            Ok(())
+        }),
+    },
+    Setting {
         path: "retention.maxAge",
         flag: "retention-max-age",
         value_name: "DURATION",
         default: "none",
         example: "400d",
-        doc: "How long events are kept; `none` keeps them for ever\nWhole segments go, once all of their events are older.",
+        doc: "How long events are kept; `none` keeps them for ever\nWhole days go, once all of their events are older.",
         apply: |config, node| text(node, |value| {
             config.retention.max_age = match value {
                 "none" => None,
@@ -180,7 +289,7 @@ Type tail follows the audit log file at path, and its rotations; it may name its
         value_name: "SIZE",
         default: "none",
         example: "200GiB",
-        doc: "How large the journal may be; above it the oldest segments go; `none` is no limit",
+        doc: "How large the table may be; above it the oldest days go; `none` is no limit",
         apply: |config, node| text(node, |value| {
             config.retention.max_size = match value {
                 "none" => None,
@@ -286,16 +395,11 @@ pub(crate) fn name(value: &str) -> Result<String, Wrong> {
 }
 
 fn listen_address(value: &str) -> Result<SocketAddr, Wrong> {
-    let address: SocketAddr = value.replace("localhost:", "127.0.0.1:").parse().map_err(|_| {
+    value.replace("localhost:", "127.0.0.1:").parse().map_err(|_| {
         let help = match value.parse::<u16>() {
             Ok(port) => format!("write an address and a port: 127.0.0.1:{port}"),
             Err(_) => "write an address and a port, such as 127.0.0.1:7080 or [::1]:7080".to_owned(),
         };
         (not("an address and port", value), Some(help))
-    })?;
-    if !address.ip().is_loopback() {
-        let help = format!("127.0.0.1:{}: other addresses need TLS, which this version does not have", address.port());
-        return Err((format!("`{value}` is not a loopback address"), Some(help)));
-    }
-    Ok(address)
+    })
 }

@@ -54,7 +54,6 @@ fn every_fault_is_reported_at_once_with_its_place() {
             "4:3+6 `retention.maxage` is not a setting | did you mean `maxAge`?",
             "5:12+3 `retention.maxSize`: `200` is not a size or `none` | a size needs a unit: 200B, 200MiB, 200GiB",
             "6:10+1 `journal` takes a map, not a number | ",
-            "8:11+12 `server.listen`: `0.0.0.0:7080` is not a loopback address | 127.0.0.1:7080: other addresses need TLS, which this version does not have",
             "9:16+2 `server.stopTimeout`: `20` is not a duration | a duration needs a unit: 20s, 20m, 20h, 20d",
             "10:16+2 `redact.mode`: `of` is not one of its values | did you mean `off`? values: default, off",
             "12:21+6 `sources`: `webhok` is not a type of source | did you mean `webhook`? types: webhook, tail",
@@ -63,8 +62,26 @@ fn every_fault_is_reported_at_once_with_its_place() {
             "13:29+5 `sources`: a source has no `token` | secrets come by file: write the token to a file and name it in `tokenFile`",
             "14:5+1 `sources`: a source is a map, not a number | {name: prod, type: webhook}",
             "15:1+6 `colour` is not a setting | settings here: dataDir, cluster, server, sources, journal, retention, redact, log",
+            "8:11+12 `server.listen`: `0.0.0.0:7080` can be reached from other machines, which needs TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile or server.tls.clientCAFile | or stay on this machine: 127.0.0.1:7080",
         ]
     );
+}
+
+#[test]
+fn addresses_of_other_machines_need_tls_and_credentials() {
+    let check = |server: &str, expected: &[&str]| {
+        let loaded = load_text(&format!("{HEAD}server: {{{server}}}\n"), &[("listen", "0.0.0.0:7443")], &[]);
+        let messages: Vec<String> = loaded.err().map(|failures| failures.causes().iter().map(|failure| failure.message.clone()).collect()).unwrap_or_default();
+        assert_eq!(messages.len(), expected.len(), "{server}: {messages:?}");
+        assert!(messages.iter().zip(expected).all(|(message, part)| message.contains(part)), "{server}: {messages:?}");
+    };
+    check("auth: {tokensFile: t}, tls: {certFile: c, keyFile: k}", &[]);
+    check("tls: {certFile: c, keyFile: k, clientCAFile: a}", &[]);
+    check("auth: {tokensFile: t}", &["--listen: `0.0.0.0:7443` can be reached from other machines, which needs TLS: "]);
+    check("tls: {certFile: c, keyFile: k}", &["needs credentials: "]);
+    check("auth: {tokensFile: t}, tls: {certFile: c}", &["needs TLS: ", "`server.tls.certFile`: is there without"]);
+    check("auth: {tokensFile: t}, tls: {keyFile: k}", &["needs TLS: ", "`server.tls.keyFile`: is there without"]);
+    check("tls: {clientCAFile: a}", &["needs TLS: ", "`server.tls.clientCAFile`: asks for client certificates"]);
 }
 
 #[test]
@@ -100,9 +117,11 @@ fn the_printed_defaults_are_the_defaults() {
 
 #[test]
 fn every_example_is_legal_and_says_something_else() {
+    // The files of TLS are legal only together.
+    let file = format!("{HEAD}server: {{tls: {{certFile: c, keyFile: k}}}}\n");
     for setting in SETTINGS {
-        let plain = load_text("", &[], &[]).unwrap().config;
-        let other = load_text("", &[(setting.flag, setting.example)], &[]).unwrap().config;
+        let plain = load_text(&file, &[], &[]).unwrap().config;
+        let other = load_text(&file, &[(setting.flag, setting.example)], &[]).unwrap().config;
         assert_ne!(plain, other, "{}", setting.path);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start:  configuration ─► access ─► listener (health only) ─► store recovered ─► parts handed over ─► tails
-//! stop:   tails take what is there ─► listener closed, requests finish ─► marks in the journal ─► journal closed
+//! stop:   tails take what is there ─► listener closed, requests finish ─► marks in the journal ─► what waits into the table ─► journal closed
 //! ```
 //!
 //! The listener is first, so that kube-apiserver meets a 503 with `Retry-After` and not a refused connection
@@ -15,7 +15,7 @@ use decklog_audit::Timestamp;
 use decklog_capture::tail::{Tail, TailConfig};
 use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
 use decklog_query::JournalSearcher;
-use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, hash_token};
+use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, Tls, TlsConfig, hash_token};
 use decklog_store::Health;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -33,13 +33,15 @@ use crate::failure::{Exit, Failure, Failures, Outcome};
 /// Serves until a signal.
 pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let mut signals = Signals::new()?;
+    let tls = tls(&config)?;
     let senders = senders(&config)?;
     // Where credentials are set up, the printed link would be one more, in whatever collects our stderr.
-    let session = if config.server.tokens_file.is_none() && senders.is_empty() { Some(SessionToken::new(random_bytes()?)) } else { None };
+    let has_credentials = config.server.tokens_file.is_some() || !senders.is_empty() || config.server.tls.client_ca_file.is_some();
+    let session = if has_credentials { None } else { Some(SessionToken::new(random_bytes()?)) };
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| listen_failure(&error, address))?;
     let address = listener.local_addr().map_err(|error| listen_failure(&error, address))?;
-    let link = session.as_ref().map(|session| session.link(address));
+    let link = session.as_ref().map(|session| if tls.is_some() { session.tls_link(address) } else { session.link(address) });
     let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders, session }
         .build()
         .map_err(|error| Failure::usage("tokens-file", error.to_string()))?;
@@ -47,7 +49,8 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let mut registry = Registry::default();
     let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
     let metrics = ServerMetrics::register(&mut registry, build);
-    let server = Server::start(listener, ServerConfig::new(random_bytes()?), access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
+    let serving = ServerConfig { tls, ..ServerConfig::new(random_bytes()?) };
+    let server = Server::start(listener, serving, access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
     announce(&config, address, link.as_deref(), say);
 
     let config = Arc::new(config);
@@ -67,7 +70,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     server.hand_over(parts(&config, &store, registry, statuses)?);
     tracing::info!(%address, data_dir = %config.data_dir.display(), next_seq = store.journal.stats().next_seq, "ready");
 
-    let exit = signals.next().await;
+    signals.next().await;
     let deadline = config.server.stop_timeout;
     tracing::info!(seconds = deadline.as_secs_f64(), "stopping: a second signal ends at once");
     let began = Instant::now();
@@ -82,18 +85,24 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
         if stopped.n_cut > 0 {
             tracing::warn!(connections = stopped.n_cut, "requests were cut at the deadline");
         }
-        let journal = Arc::clone(&store.journal);
-        drop(spawn_blocking(move || journal.close()).await);
+        drop(spawn_blocking(move || store.close()).await);
     };
     tokio::select! {
         () = stopping => {
             tracing::info!(seconds = began.elapsed().as_secs_f64(), "stopped");
             // A server that was asked to stop and did so has done its work, whichever the signal.
-            let _ = exit;
             Ok(Exit::Done)
         }
         _ = signals.next() => Err(Failures::from(Failure::new(Exit::Interrupted, "interrupted", "ended at once by a second signal"))),
     }
+}
+
+/// TLS, if the configuration names its files. That they belong together was checked with it.
+fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
+    let files = &config.server.tls;
+    let (Some(cert_file), Some(key_file)) = (&files.cert_file, &files.key_file) else { return Ok(None) };
+    let tls = TlsConfig { client_ca_file: files.client_ca_file.clone(), ..TlsConfig::new(cert_file.clone(), key_file.clone()) };
+    tls.open().map(Some).map_err(|error| Failure::usage("tls", error.to_string()))
 }
 
 /// The credentials of single webhook sources: the files hold tokens, of which only hashes are kept.
@@ -131,18 +140,19 @@ fn announce(config: &Config, address: std::net::SocketAddr, link: Option<&str>, 
         tracing::info!(%address, data_dir = %config.data_dir.display(), cluster = config.cluster, "listening");
         return;
     }
-    let mut text = format!("decklog {} listens on http://{address}\n", env!("CARGO_PKG_VERSION"));
+    let base = if config.server.tls.cert_file.is_some() { format!("https://{address}") } else { format!("http://{address}") };
+    let mut text = format!("decklog {} listens on {base}\n", env!("CARGO_PKG_VERSION"));
     text.push_str(&format!("  data      {} (cluster {})\n", config.data_dir.display(), config.cluster));
     if let Some(link) = link {
         text.push_str(&format!("  browser   {link}\n"));
     }
-    text.push_str(&format!("  webhook   http://{address}/ingest/webhook/NAME\n"));
+    text.push_str(&format!("  webhook   {base}/ingest/webhook/NAME\n"));
     for source in &config.sources {
         if let SourceKind::Tail { path } = &source.kind {
             text.push_str(&format!("  tail      {} (source {})\n", path.display(), source.name));
         }
     }
-    let server = if address.port() == 7080 { String::new() } else { format!(" --server http://{address}") };
+    let server = if base == crate::target::DEFAULT_SERVER { String::new() } else { format!(" --server {base}") };
     text.push_str(&format!("  try       decklog tail verbclass:delete{server}"));
     say(&text);
 }
@@ -176,6 +186,9 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
     store.journal.metrics().register(&mut registry);
     store.quarantine.metrics().register(&mut registry);
     store.recorder.metrics.register(&mut registry);
+    if let Ok(table) = &store.table {
+        table.metrics().register(&mut registry);
+    }
     let registry = Arc::new(registry);
     let receiver = Receiver::new(store.recorder.clone(), ReceiverConfig { cluster: Arc::from(config.cluster.as_str()), ..ReceiverConfig::default() });
     let searcher = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
@@ -184,7 +197,12 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
         Health::Writable => Ok(()),
         Health::Refusing { error, .. } => Err(error.to_string()),
     });
-    let mut checks = vec![writable];
+    let table = store.table.clone();
+    let tabled = Check::new("table", move || match &table {
+        Ok(table) => table.stats().failure.map_or(Ok(()), Err),
+        Err(reason) => Err(reason.clone()),
+    });
+    let mut checks = vec![writable, tabled];
     if config.redact.mode == RedactMode::Off {
         // Nothing that fails, but everybody who looks is to see it.
         checks.push(Check::new("redaction-is-off", || Ok(())));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use decklog_audit::intake::Intake;
 use decklog_audit::redact::Redactor;
 use decklog_capture::{CaptureMetrics, Recorder};
-use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig};
+use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig, Table, TableMetrics};
 
 use super::keys::{former_key, redaction_key};
 use crate::config::{Config, RedactMode};
@@ -18,6 +18,8 @@ pub(crate) struct Store {
     pub(crate) journal: Arc<LocalJournal>,
     /// The quarantine.
     pub(crate) quarantine: Arc<LocalQuarantine>,
+    /// The table of events, which the journal fills; why not, where it cannot be opened: events are taken all the same.
+    pub(crate) table: Result<Arc<Table>, String>,
     /// What captures events hands them to this.
     pub(crate) recorder: Recorder,
 }
@@ -42,6 +44,10 @@ impl Store {
             RedactMode::Off => None,
         };
         let journal = Arc::new(journal);
+        let table = Table::open(&config.table_place(), &journal, table_config(config), TableMetrics::default())
+            .map(Arc::new)
+            .map_err(|error| whole_reason(&error))
+            .inspect_err(|error| tracing::error!(%error, "the table cannot be opened: events are kept in the journal"));
         let quarantine = Arc::new(quarantine);
         let max_event_bytes = usize::try_from(config.journal.max_event_size.0).unwrap_or(usize::MAX);
         let recorder = Recorder {
@@ -50,8 +56,39 @@ impl Store {
             quarantine: Arc::clone(&quarantine) as _,
             metrics: CaptureMetrics::default(),
         };
-        Ok(Self { journal, quarantine, recorder })
+        Ok(Self { journal, quarantine, table, recorder })
     }
+
+    /// Writes what waits to the table, then closes everything. Blocks on the disk.
+    pub(crate) fn close(&self) {
+        if let Ok(table) = &self.table {
+            table.close();
+        }
+        self.journal.close();
+    }
+}
+
+fn table_config(config: &Config) -> decklog_store::table::TableConfig {
+    decklog_store::table::TableConfig {
+        flush_every: config.table.flush_every,
+        flush_bytes: config.table.flush_bytes.0,
+        compact_to: config.table.compact_to.0,
+        max_age: config.retention.max_age,
+        max_size: config.retention.max_size.map(|size| size.0),
+        ..decklog_store::table::TableConfig::default()
+    }
+}
+
+/// An error with everything behind it.
+fn whole_reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 fn journal_config(config: &Config) -> decklog_store::JournalConfig {

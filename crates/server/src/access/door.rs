@@ -10,6 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use http::header::{self, HeaderMap};
 use http::uri::Uri;
 
+use super::Transport;
+
+const SITE: &str = "sec-fetch-site";
 const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 /// Why the door stays shut.
@@ -40,18 +43,22 @@ pub(super) fn open(peer: IpAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), S
 }
 
 /// Decides on a request that brings the cookie: the same, but a browser may ask if the page is our own.
-/// `SameSite` alone is not enough, since another port of 127.0.0.1 is the same site.
-pub(super) fn open_with_cookie(peer: IpAddr, uri: &Uri, headers: &HeaderMap, safe_method: bool) -> Result<(), Shut> {
+pub(super) fn open_with_cookie(peer: IpAddr, transport: Transport, uri: &Uri, headers: &HeaderMap, safe_method: bool) -> Result<(), Shut> {
     local(peer, uri, headers)?;
+    own_page(transport, headers, safe_method)?;
+    let caller_is_known = headers.contains_key(header::ORIGIN) || headers.contains_key(SITE);
+    if safe_method || caller_is_known { Ok(()) } else { Err(Shut::Browser) }
+}
+
+/// Whether no page but our own caused the request. A browser adds cookie and client certificate by itself, whichever page
+/// asks. `SameSite` alone is not enough for the cookie, since another port of 127.0.0.1 is the same site.
+pub(super) fn own_page(transport: Transport, headers: &HeaderMap, safe_method: bool) -> Result<(), Shut> {
     let host = headers.get(header::HOST).map(|host| host.as_bytes()).unwrap_or_default();
-    let own_origin = [b"http://", host].concat();
-    let origins: Vec<_> = headers.get_all(header::ORIGIN).iter().collect();
-    let sites: Vec<_> = headers.get_all("sec-fetch-site").iter().collect();
-    let origin_is_ours = origins.iter().all(|origin| origin.as_bytes().eq_ignore_ascii_case(&own_origin));
+    let own_origin = [transport.scheme().as_bytes(), b"://", host].concat();
+    let origin_is_ours = headers.get_all(header::ORIGIN).iter().all(|origin| origin.as_bytes().eq_ignore_ascii_case(&own_origin));
     // `none` is a page the user opened by typing or from a bookmark: no other page caused it.
-    let site_is_ours = sites.iter().all(|site| *site == "same-origin" || (safe_method && *site == "none"));
-    let caller_is_known = safe_method || !origins.is_empty() || !sites.is_empty();
-    if origin_is_ours && site_is_ours && caller_is_known { Ok(()) } else { Err(Shut::Browser) }
+    let site_is_ours = headers.get_all(SITE).iter().all(|site| *site == "same-origin" || (safe_method && *site == "none"));
+    if origin_is_ours && site_is_ours { Ok(()) } else { Err(Shut::Browser) }
 }
 
 /// Whether peer, `Host` and request target are all of this machine, with no proxy between.
@@ -170,7 +177,7 @@ mod tests {
         let check = |headers: &[(&str, &str)], safe_method, expected| {
             let headers = [&[("host", "127.0.0.1:7080")], headers].concat();
             let (peer, uri, headers) = request("127.0.0.1", "/", &headers);
-            assert_eq!(open_with_cookie(peer, &uri, &headers, safe_method).is_ok(), expected, "{headers:?}");
+            assert_eq!(open_with_cookie(peer, Transport::Clear, &uri, &headers, safe_method).is_ok(), expected, "{headers:?}");
         };
         check(&[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")], true, true);
         check(&[("sec-fetch-site", "same-origin")], true, true);

@@ -15,7 +15,8 @@ fn with_caller<T>(peer: &str, method: &Method, target: &str, headers: &[(&str, &
         map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
     let uri: Uri = target.parse().unwrap();
-    run(Caller { peer: peer.parse().unwrap(), method, uri: &uri, headers: &map })
+    let connection = Connection { peer: peer.parse().unwrap(), transport: Transport::Clear, certificate: None };
+    run(Caller { connection: &connection, method, uri: &uri, headers: &map })
 }
 
 fn with_file(text: &str) -> (tempfile::TempDir, Access) {
@@ -156,11 +157,38 @@ fn a_source_with_a_token_of_its_own_closes_the_open_door() {
     let uri = Uri::from_static("/ingest/webhook/prod");
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, "127.0.0.1:7080".parse().unwrap());
-    let peer = "127.0.0.1:4000".parse().unwrap();
-    let identify = |headers: &HeaderMap| access.identify(Caller { peer, method: &Method::POST, uri: &uri, headers }, Instant::now());
+    let connection = Connection { peer: "127.0.0.1:4000".parse().unwrap(), transport: Transport::Clear, certificate: None };
+    let identify = |headers: &HeaderMap| access.identify(Caller { connection: &connection, method: &Method::POST, uri: &uri, headers }, Instant::now());
     assert!(identify(&headers).is_err());
     headers.insert(header::AUTHORIZATION, "Bearer secret-of-prod".parse().unwrap());
     let identity = identify(&headers).unwrap();
     assert_eq!((identity.source.as_deref(), identity.cluster.as_deref()), (Some("prod"), Some("eu")));
     assert!(identity.may(Scope::Send) && !identity.may(Scope::Read));
+}
+
+#[test]
+fn an_authority_for_client_certificates_closes_the_open_door() {
+    let access = AccessConfig::default().build().unwrap().with_client_certificates();
+    assert!(!access.has_open_door());
+    let problem = ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST]).unwrap_err();
+    assert!(problem.kind == ProblemKind::Unauthenticated && problem.detail.contains("client certificate"), "{problem:?}");
+}
+
+#[test]
+fn under_tls_the_cookie_is_for_tls_only() {
+    let session = SessionToken::new([9; 32]);
+    let link = session.tls_link("127.0.0.1:7080".parse().unwrap());
+    let target: Uri = link.strip_prefix("https://127.0.0.1:7080").unwrap().parse().unwrap();
+    let access = AccessConfig { tokens_file: None, senders: Vec::new(), session: Some(session) }.build().unwrap();
+    let connection = Connection { peer: "127.0.0.1:5".parse().unwrap(), transport: Transport::Tls, certificate: None };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, "127.0.0.1:7080".parse().unwrap());
+    let cookie = access.exchange(Caller { connection: &connection, method: &Method::GET, uri: &target, headers: &headers }).unwrap().unwrap();
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/; Secure"), "{cookie}");
+    headers.insert(header::COOKIE, cookie.split(';').next().unwrap().parse().unwrap());
+    for (origin, may) in [("https://127.0.0.1:7080", true), ("http://127.0.0.1:7080", false)] {
+        headers.insert(header::ORIGIN, origin.parse().unwrap());
+        let caller = Caller { connection: &connection, method: &Method::POST, uri: &target, headers: &headers };
+        assert_eq!(access.identify(caller, Instant::now()).is_ok(), may, "{origin}");
+    }
 }

@@ -147,7 +147,7 @@ impl FileReader {
         let name: Arc<str> = word.into();
         if !is_name(word) {
             self.error(line, format!("`{}` is no name", printable(word)), "a name has 1 to 128 letters, digits, `.`, `_`, `-`, `:`, `@` or `/`");
-        } else if word == super::LOOPBACK_NAME || word == super::SESSION_NAME {
+        } else if super::is_own_name(word) {
             self.error(line, format!("`{word}` is a name of decklog's own"), "choose another one");
         } else if let Some(first) = self.name_lines.insert(name.clone(), line) {
             self.error(line, format!("`{word}` is also the name on line {first}"), "give each token a name of its own");
@@ -205,7 +205,8 @@ impl FileReader {
     }
 }
 
-fn is_name(word: &str) -> bool {
+/// Whether it can be the name of a credential, a source or a cluster.
+pub(crate) fn is_name(word: &str) -> bool {
     (1..=MAX_NAME).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:@/".contains(&byte))
 }
 

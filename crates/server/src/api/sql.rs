@@ -22,9 +22,9 @@ use crate::metrics::QueryResult;
 use crate::problem::{ParameterError, Problem, ProblemKind};
 use crate::router::Shared;
 
-/// The largest body of a question, values included.
-const MAX_BODY_BYTES: usize = 1 << 20;
-/// The longest text of a question: it goes into the mark as well.
+/// The largest body of a question, values included: all of it goes into the mark.
+const MAX_BODY_BYTES: usize = 256 << 10;
+/// The longest text of a question.
 const MAX_QUERY_BYTES: usize = 64 << 10;
 /// Values of one question at most.
 const MAX_PARAMS: usize = 1_000;
@@ -63,7 +63,7 @@ pub(crate) async fn post(
     Parameters::read(&uri, &[]).finish()?;
     let (media_type, format) = accepted(&headers);
     let request = read(body, format, shared.limits.config.query_timeout).await?;
-    let facts = MarkFacts { what: "sql", query: Some(request.query.clone()), ..MarkFacts::default() };
+    let facts = MarkFacts { what: "sql", query: Some(request.query.clone()), params: request.params.clone(), ..MarkFacts::default() };
     let mark = shared.marks.begin(&identity, request_id.as_str(), facts);
     let permit = shared.limits.query(&identity).await?;
     let (outlet, inlet) = outlet::channel(shared.limits.config.stalled, request.stop.clone());

@@ -196,7 +196,7 @@ impl Searcher for Store {
             "unavailable" => SqlErrorKind::Unavailable,
             "failed" => SqlErrorKind::Failed,
             _ => {
-                let n_rows: u64 = request.query.strip_prefix("rows ").unwrap().parse().unwrap();
+                let n_rows: u64 = request.query.split(' ').nth(1).unwrap().parse().unwrap();
                 for row in 0..n_rows {
                     std::thread::sleep(Duration::from_millis(self.slow.load(Ordering::Relaxed)));
                     self.n_hits.fetch_add(1, Ordering::Relaxed);

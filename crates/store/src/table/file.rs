@@ -60,11 +60,6 @@ pub fn day_of(time_micros: i64, ingested_micros: i64) -> (i32, bool) {
     (i32::try_from(day).unwrap_or_default(), !is_believed)
 }
 
-/// `2026-11-22` for days since the epoch.
-pub fn day_text(day: i32) -> String {
-    let text = Timestamp::from_micros(i64::from(day) * 86_400_000_000).rfc3339_nano();
-    text.split('T').next().unwrap_or_default().to_owned()
-}
 
 /// The rows of each day, in the order files have them.
 ///

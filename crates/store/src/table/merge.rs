@@ -6,8 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
+use arrow::array::RecordBatch;
+use arrow::compute::interleave_record_batch;
 use arrow::error::ArrowError;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
@@ -15,7 +15,7 @@ use super::file::ORDER;
 use super::schema::{Column, memory_schema};
 
 /// One file's rows, batch by batch.
-pub trait Rows {
+pub(super) trait Rows {
     /// The next batch of [`memory_schema`]; `None` after the last one.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ pub trait Rows {
 ///
 /// # Errors
 /// As the inputs, or what `give` gave.
-pub fn merge<E: From<ArrowError>>(inputs: Vec<Box<dyn Rows + '_>>, n_rows: usize, give: &mut dyn FnMut(RecordBatch) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn merge<E: From<ArrowError>>(inputs: Vec<Box<dyn Rows + '_>>, n_rows: usize, give: &mut dyn FnMut(RecordBatch) -> Result<(), E>) -> Result<(), E> {
     let converter = converter()?;
     let mut cursors: Vec<Cursor<'_>> = Vec::with_capacity(inputs.len());
     for input in inputs {
@@ -113,16 +113,4 @@ fn key() -> impl Iterator<Item = Column> {
 fn converter() -> Result<RowConverter, ArrowError> {
     let schema = memory_schema();
     RowConverter::new(key().map(|column| SortField::new(schema.field(column.index()).data_type().clone())).collect())
-}
-
-/// The rows of several unordered batches in order, as one.
-///
-/// # Errors
-/// None that batches of [`memory_schema`] can cause.
-pub fn sorted(batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
-    let all = concat_batches(&memory_schema(), batches)?;
-    let keys = converter()?.convert_columns(&key_columns(&all))?;
-    let mut rows: Vec<u32> = (0..all.num_rows() as u32).collect();
-    rows.sort_unstable_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
-    take_record_batch(&all, &UInt32Array::from(rows))
 }

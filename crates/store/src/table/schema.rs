@@ -147,9 +147,6 @@ pub const COLUMNS: [ColumnInfo; 45] = {
     ]
 };
 
-/// The partition's name.
-pub const DAY: &str = "day";
-
 impl Column {
     /// Its place in the schema.
     pub fn index(self) -> usize {

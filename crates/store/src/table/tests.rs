@@ -8,7 +8,8 @@ use decklog_audit::{Event, Timestamp};
 
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use super::file::{Effort, FileWriter, day_of, day_text, sorted_days};
+use super::file::{Effort, FileWriter, day_of, sorted_days};
+use super::log::day_text;
 use super::schema::memory_schema;
 use super::{Column, RowBuffer, Rows, merge};
 
