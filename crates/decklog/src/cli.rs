@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{completion, config, help, import, quarantine, search, serve, sources, sql, tail, top, version};
+use crate::commands::{completion, config, help, import, quarantine, search, serve, sources, sql, table, tail, top, version};
 use crate::output::ColorChoice;
 
 /// Sentence, usage, examples, arguments, exit codes.
@@ -47,6 +47,7 @@ pub(crate) enum Command {
     Tail(tail::TailFlags),
     Sql(sql::SqlFlags),
     Top(top::TopFlags),
+    Table(table::TableFlags),
     Quarantine(quarantine::QuarantineFlags),
     Sources(sources::SourcesFlags),
     Config(config::ConfigFlags),
@@ -203,6 +204,7 @@ impl Command {
             Self::Sql(flags) => flags.output(),
             Self::Top(flags) => flags.output.output,
             Self::Import(flags) => flags.output.output,
+            Self::Table(flags) => flags.output(),
             Self::Quarantine(flags) => flags.output(),
             Self::Sources(flags) => flags.output(),
             Self::Version(flags) => flags.output.output,

@@ -9,6 +9,7 @@ pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sources;
 pub(crate) mod sql;
+pub(crate) mod table;
 pub(crate) mod tail;
 pub(crate) mod top;
 pub(crate) mod version;
@@ -76,6 +77,7 @@ pub(crate) fn run(cli: Cli, context: &Context) -> Outcome {
         Command::Tail(flags) => tail::run(&flags, context),
         Command::Sql(flags) => sql::run(&flags, context),
         Command::Top(flags) => top::run(&flags, context),
+        Command::Table(flags) => table::run(&flags, context),
         Command::Quarantine(flags) => quarantine::run(&flags, context),
         Command::Sources(flags) => sources::run(&flags, context),
         Command::Config(flags) => config::run(&flags, context),

@@ -4,10 +4,12 @@
 //! (docs/cli.md, "Exit codes" and "Errors").
 
 mod print;
+mod usage;
 
 use std::process::ExitCode;
 
 pub(crate) use print::{ErrorFormat, print};
+pub(crate) use usage::{asks_for_json, of_clap};
 
 /// How the program ends (docs/cli.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,8 @@ mod completion;
 mod counts;
 #[path = "cli/sql.rs"]
 mod sql;
+#[path = "cli/table.rs"]
+mod table;
 #[path = "cli/top.rs"]
 mod top;
 
@@ -197,6 +199,9 @@ fn errors_are_json_for_programs() {
     assert_eq!(error["error"]["column"], 13);
     assert_eq!(error["error"]["length"], 3);
     assert_eq!(error["error"]["code"], "unknown-field");
+    let out = folder.run(&["search", "-o", "json", "--limt", "3"]);
+    let error: serde_json::Value = serde_json::from_str(out.stderr.trim()).unwrap();
+    assert_eq!((out.code, error["error"]["code"].as_str()), (2, Some("usage")));
 }
 
 /// Models of the design's error style.

@@ -129,6 +129,8 @@ The answer is on stdout, everything else (progress, notes, totals) on stderr.
   -o csv      the columns of wide with a header row, every stage, oldest first; cells that a spreadsheet would run as a
               formula begin with '
 
+Counts instead of events: search --count, --facet FIELD, --histogram; top counts bytes.
+
 --limit N is the newest N (100); 0 is all. --stages final|all|LIST chooses the stages, --columns the columns.
 In tables, control characters and marks that turn text around are shown as \\u{…}.
 ";

@@ -164,7 +164,7 @@ impl Noise {
             self.received.add(i64::try_from(n_bytes).unwrap_or(i64::MAX));
         }
         let Some(saved) = at_metadata(event) else { return };
-        let mut add = |sums: &mut HashMap<String, Saving>, key: &str| {
+        let add = |sums: &mut HashMap<String, Saving>, key: &str| {
             if let Some(saving) = sums.get_mut(key) {
                 saving.add(saved);
             } else if sums.len() < MAX_VALUES {
