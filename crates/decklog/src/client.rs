@@ -31,7 +31,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 pub(crate) struct Client {
     base: String,
     token: Option<Arc<str>>,
-    http: hyper_util::client::legacy::Client<Connector, Full<Bytes>>,
+    http: Box<hyper_util::client::legacy::Client<Connector, Full<Bytes>>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -50,7 +50,7 @@ impl Client {
     }
 
     fn at(base: String, token: Option<Arc<str>>, connector: Connector) -> Self {
-        Self { base, token, http: hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector) }
+        Self { base, token, http: Box::new(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)) }
     }
 
     /// Where it is.

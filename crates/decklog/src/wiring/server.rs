@@ -140,8 +140,10 @@ fn announce(config: &Config, address: std::net::SocketAddr, link: Option<&str>, 
         tracing::info!(%address, data_dir = %config.data_dir.display(), cluster = config.cluster, "listening");
         return;
     }
-    let base = if config.server.tls.cert_file.is_some() { format!("https://{address}") } else { format!("http://{address}") };
-    let mut text = format!("decklog {} listens on {base}\n", env!("CARGO_PKG_VERSION"));
+    let scheme = if config.server.tls.cert_file.is_some() { "https" } else { "http" };
+    let mut text = format!("decklog {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
+    // 0.0.0.0 is every address of this machine, and none to ask at.
+    let base = if address.ip().is_unspecified() { format!("{scheme}://HOST:{}", address.port()) } else { format!("{scheme}://{address}") };
     text.push_str(&format!("  data      {} (cluster {})\n", config.data_dir.display(), config.cluster));
     if let Some(link) = link {
         text.push_str(&format!("  browser   {link}\n"));
