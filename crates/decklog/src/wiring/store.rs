@@ -68,7 +68,8 @@ impl Store {
     }
 }
 
-fn table_config(config: &Config) -> decklog_store::table::TableConfig {
+/// The settings of the table, as its own.
+pub(crate) fn table_config(config: &Config) -> decklog_store::table::TableConfig {
     decklog_store::table::TableConfig {
         flush_every: config.table.flush_every,
         flush_bytes: config.table.flush_bytes.0,
@@ -80,7 +81,7 @@ fn table_config(config: &Config) -> decklog_store::table::TableConfig {
 }
 
 /// An error with everything behind it.
-fn whole_reason(error: &dyn std::error::Error) -> String {
+pub(crate) fn whole_reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
