@@ -29,6 +29,7 @@ mod parts;
 mod problem;
 mod router;
 mod server;
+mod ui;
 
 pub use access::{Access, AccessConfig, AccessError, Sender, SessionToken, Shut, Tokens, TokensError, hash_token};
 pub use api::TailConfig;
