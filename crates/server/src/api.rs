@@ -1,8 +1,10 @@
 //! The routes below `/api/v1`, and the questions behind them (docs/api.md).
 
+mod counts;
 mod cursor;
 mod event;
 mod events;
+mod filter;
 mod lists;
 mod parameters;
 mod search;
@@ -28,6 +30,10 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v1/events", get(events::get))
         .route("/api/v1/events/{name}", get(event::get))
         .route("/api/v1/tail", get(tail::get))
+        .route("/api/v1/histogram", get(counts::histogram))
+        .route("/api/v1/facets", get(counts::facets))
+        .route("/api/v1/extent", get(counts::extent))
+        .route("/api/v1/filter", get(filter::get))
         .route("/api/v1/fields", get(lists::fields))
         .route("/api/v1/sources", get(lists::sources))
         .route("/api/v1/quarantine", get(lists::quarantine))

@@ -36,10 +36,16 @@ pub(crate) struct Marks {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MarkFacts {
-    /// `search`, `event`, `tail`, `tail-start` or `quarantine-export` and so on.
+    /// `search`, `event`, `facets`, `sql`, `tail`, `tail-start` or `quarantine-export` and so on.
     pub(crate) what: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) filter: Option<String>,
+    /// The question in SQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) query: Option<String>,
+    /// The fields whose values were counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fields: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +55,7 @@ pub(crate) struct MarkFacts {
 impl MarkFacts {
     pub(crate) fn new(what: &'static str, filter: &str, range: TimeRange) -> Self {
         let text = |time: Option<Timestamp>| time.map(Timestamp::rfc3339_nano);
-        Self { what, filter: Some(filter.to_owned()), since: text(range.since), until: text(range.until) }
+        Self { what, filter: Some(filter.to_owned()), since: text(range.since), until: text(range.until), ..Self::default() }
     }
 }
 

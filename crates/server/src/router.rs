@@ -25,11 +25,15 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 13] = [
+pub(crate) const PATHS: [&str; 17] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
+    "/api/v1/extent",
+    "/api/v1/facets",
     "/api/v1/fields",
+    "/api/v1/filter",
+    "/api/v1/histogram",
     "/api/v1/quarantine",
     "/api/v1/quarantine/export",
     "/api/v1/sources",

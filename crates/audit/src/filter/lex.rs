@@ -80,6 +80,18 @@ impl Cursor {
         self.characters[start..].iter().position(ends).map_or(self.characters.len(), |length| start + length)
     }
 
+    /// The end of the string in quotes from `start` on, whatever its escapes are worth.
+    pub(super) fn string_end(&self, start: usize) -> usize {
+        let mut at = start + 1;
+        while let Some(character) = self.characters.get(at) {
+            at += if *character == '\\' { 2 } else { 1 };
+            if *character == '"' {
+                break;
+            }
+        }
+        at.min(self.characters.len())
+    }
+
     /// The keyword that starts here, left in place: the whole word, followed by white space, a bracket, a
     /// quote or the end.
     pub(super) fn keyword(&self) -> Option<(Keyword, usize)> {

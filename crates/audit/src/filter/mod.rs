@@ -4,6 +4,7 @@
 //! text ─► lex ─► parse ─► tree (ast) ─► matching: is this event as it says?
 //!                 │         ├─► print: the canonical text
 //!    names, values┘         └─► prefilter: may this line match at all? · needs: what must be decoded?
+//!  complete: tokens and what could stand at the cursor, by the same lexer and the parser's names
 //! ```
 //!
 //! The matcher is the definition; whatever else reads the tree (prefilter, plans of the table) may only
@@ -11,6 +12,7 @@
 
 pub mod ast;
 pub mod body;
+pub mod complete;
 pub mod fields;
 pub mod kinds;
 mod lex;

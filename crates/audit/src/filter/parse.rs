@@ -24,7 +24,7 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Result<Expression> {
         let message = format!("the filter has {} bytes, the limit is {MAX_BYTES}", text.len());
         return Err(FilterError::new(0, text.chars().count(), "too-long", message, "ask in several steps, or use `decklog sql`"));
     }
-    let mut parser = Parser { cursor: Cursor::new(text), now, n_clauses: 0, opened: Vec::new() };
+    let mut parser = Parser { now, ..Parser::new(text) };
     parser.cursor.skip_space();
     if parser.cursor.peek().is_none() {
         return Ok(Expression::All);
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Result<Expression> {
 
 /// The field of that name, as it is written in filters.
 pub(super) fn parse_field(text: &str) -> Result<Field> {
-    let mut parser = Parser { cursor: Cursor::new(text), now: Timestamp::default(), n_clauses: 0, opened: Vec::new() };
+    let mut parser = Parser::new(text);
     let end = parser.cursor.length();
     let no_field = |written: &str| names::Unknown::NoSuchField.error(0, end, written, None);
     match parser.field_segments() {
@@ -47,17 +47,47 @@ pub(super) fn parse_field(text: &str) -> Result<Field> {
     }
 }
 
-struct Parser {
-    cursor: Cursor,
+/// The parser; [`super::complete`] borrows its reading of names and operators.
+pub(super) struct Parser {
+    pub(super) cursor: Cursor,
     now: Timestamp,
     n_clauses: usize,
     /// Where the open brackets stand.
     opened: Vec<usize>,
 }
 
+/// The name and operator a clause begins with.
+pub(super) struct ClauseHead {
+    /// The name's segments.
+    pub(super) segments: Vec<NameSegment>,
+    /// Where the name ends.
+    pub(super) name_end: usize,
+    /// Where the operator starts and ends, also one of another language.
+    pub(super) operator_start: usize,
+    pub(super) operator_end: usize,
+}
+
 type Result<T> = std::result::Result<T, FilterError>;
 
 impl Parser {
+    pub(super) fn new(text: &str) -> Self {
+        Self { cursor: Cursor::new(text), now: Timestamp::default(), n_clauses: 0, opened: Vec::new() }
+    }
+
+    /// The beginning of the clause that starts here; `None` where it is none, with the cursor where that was seen.
+    pub(super) fn clause_head(&mut self) -> Option<ClauseHead> {
+        let segments = self.field_segments()?;
+        let name_end = self.cursor.at;
+        self.cursor.skip_space();
+        let operator_start = self.cursor.at;
+        let operator_end = match self.operator("") {
+            Ok(Some(_)) => self.cursor.at,
+            Ok(None) => return None,
+            Err(foreign) => operator_start + foreign.length,
+        };
+        Some(ClauseHead { segments, name_end, operator_start, operator_end })
+    }
+
     fn any_of(&mut self) -> Result<Expression> {
         let mut alternatives = vec![self.all_of()?];
         while self.take_keyword(Keyword::Or) {

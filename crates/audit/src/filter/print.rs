@@ -29,6 +29,15 @@ pub(super) fn expression(expression: &Expression, f: &mut Formatter<'_>) -> fmt:
     }
 }
 
+/// A plain value, as it stands behind an operator.
+pub(super) struct Value<'a>(pub(super) &'a str);
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        text(&characters(self.0), is_plain_in_value, f)
+    }
+}
+
 fn bracketed(inner: &Expression, f: &mut Formatter<'_>) -> fmt::Result {
     f.write_char('(')?;
     expression(inner, f)?;

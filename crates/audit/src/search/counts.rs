@@ -47,6 +47,8 @@ pub struct Facets {
     pub top: Vec<FacetCount>,
     /// Different values; [`MAX_VALUES`] if there are as many or more.
     pub n_values: usize,
+    /// Occurrences of the values that are known but not in [`Facets::top`].
+    pub n_other: u64,
     /// Occurrences of values that came after [`MAX_VALUES`] others were known: counted, but not by value.
     pub n_uncounted: u64,
     /// Matching events without the field.
@@ -95,8 +97,9 @@ impl FacetCounter {
             self.counts.into_iter().filter(|(value, _)| begins_so(value)).map(|(value, n_events)| FacetCount { value, n_events }).collect();
         let n_values = top.len();
         top.sort_unstable_by(|a, b| b.n_events.cmp(&a.n_events).then_with(|| a.value.cmp(&b.value)));
+        let n_other = top.iter().skip(n_top).map(|count| count.n_events).sum();
         top.truncate(n_top);
-        Facets { top, n_values, n_uncounted: self.n_uncounted, n_missing: self.n_missing }
+        Facets { top, n_values, n_other, n_uncounted: self.n_uncounted, n_missing: self.n_missing }
     }
 }
 

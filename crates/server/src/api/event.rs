@@ -12,7 +12,7 @@ use decklog_audit::search::{SearchRequest, SeqRange};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use super::parameters::Parameters;
-use super::search::Search;
+use super::search::{Collected, Search, timed_out};
 use crate::front::RequestId;
 use crate::mark::MarkFacts;
 use crate::problem::{Problem, ProblemKind};
@@ -36,7 +36,7 @@ pub(crate) async fn get(
     let request = SearchRequest { seqs: SeqRange { from: Some(seq), until: seq.checked_add(1) }, limit: Some(1), ..SearchRequest::default() };
     let search = Search { searcher: shared.parts.searcher.clone(), metrics: shared.metrics.clone(), kind: "event", request, permit };
     let wanted = id.clone();
-    let (found, _) = search
+    let collected = search
         .collect(shared.limits.config.query_timeout, None, move |found: &mut Option<Found>, hit| {
             if hit.seq == seq && hit.id.to_string() == wanted {
                 let facts = [hit.ingested_at.rfc3339_nano(), hit.origin.cluster.to_string(), hit.origin.source.to_string(), hit.origin.sender.to_string()];
@@ -45,6 +45,10 @@ pub(crate) async fn get(
             ControlFlow::Break(())
         })
         .await?;
+    let found = match collected {
+        Collected::Whole(found, _) => found,
+        Collected::Part(_) => return Err(timed_out()),
+    };
     let Some(found) = found else {
         return Err(Problem::new(ProblemKind::NotFound, format!("no event has the name `{seq}-{id}`")));
     };

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::cursor::{Cursor, question_hash};
 use super::parameters::{Parameters, Question};
-use super::search::Search;
+use super::search::{Collected, Search, timed_out};
 use super::stream;
 use crate::front::RequestId;
 use crate::mark::MarkFacts;
@@ -32,7 +32,7 @@ const MAX_LIMIT: u64 = 10_000;
 /// A page ends early when its events have this many bytes: one event can have 64 MiB.
 const MAX_PAGE_BYTES: usize = 16 << 20;
 
-const ALLOWED: [&str; 8] = ["filter", "since", "until", "limit", "cursor", "order", "stages", "form"];
+const ALLOWED: [&str; 10] = ["filter", "since", "until", "stages", "unit", "asof", "order", "limit", "cursor", "form"];
 
 pub(crate) async fn get(
     State(shared): State<Arc<Shared>>,
@@ -54,6 +54,7 @@ pub(crate) async fn get(
     let now = Timestamp::from_micros(now.micros());
     let question = parameters.question(now);
     let order = parameters.order(Order::Descending);
+    let end = parameters.asof(shared.parts.journal.next_seq());
     let limit = parameters.number("limit", 1, MAX_LIMIT).map_or(DEFAULT_LIMIT, |limit| limit as usize);
     if parameters.text("form").is_some() {
         parameters.wrong(ParameterError::new("form", "pages of JSON have one form", "leave it out, or send `Accept: application/x-ndjson`"));
@@ -61,9 +62,12 @@ pub(crate) async fn get(
     parameters.finish()?;
     let hash = question_hash(&format!("{}\0{order:?}", question.spelled));
     if cursor.is_some_and(|cursor| cursor.question != hash) {
-        return Err(Problem::new(ProblemKind::CursorMismatch, "the cursor belongs to another filter, range, stages or order: leave it out to begin again"));
+        return Err(Problem::new(
+            ProblemKind::CursorMismatch,
+            "the cursor belongs to another filter, range, stages, unit, asof or order: leave it out to begin again",
+        ));
     }
-    let asof = cursor.map_or_else(|| shared.parts.journal.next_seq(), |cursor| cursor.asof);
+    let asof = cursor.map_or(end, |cursor| cursor.asof);
     let page = Page { order, limit, asof, now, hash, after: cursor.map(|cursor| cursor.after) };
     page.answer(&shared, &identity, &request_id, question).await
 }
@@ -141,7 +145,7 @@ impl Page {
             stop: Stop::default(),
         };
         let search = Search { searcher: shared.parts.searcher.clone(), metrics: shared.metrics.clone(), kind: "search", request, permit };
-        let (found, summary) = search
+        let collected = search
             .collect(shared.limits.config.query_timeout, Found::default(), move |found: &mut Found, hit| {
                 if found.about.len() == limit || (found.items.len() + hit.line.len() > MAX_PAGE_BYTES && !found.about.is_empty()) {
                     found.more = true;
@@ -156,17 +160,24 @@ impl Page {
                 ControlFlow::Continue(())
             })
             .await?;
+        let (found, summary) = match collected {
+            Collected::Whole(found, summary) => (found, Some(summary)),
+            // In order, so that the page is right as far as it goes, and the next one goes on from there.
+            Collected::Part(found) if !found.about.is_empty() => (Found { more: true, ..found }, None),
+            Collected::Part(_) => return Err(timed_out()),
+        };
         mark.add(found.about.len() as u64);
         // After a break the searcher need not have counted to the end; on later pages it has counted less.
         let counted = self.after.is_none() && (!found.more || self.order == Order::Descending);
-        let matched = (counted && summary.n_matched >= found.about.len() as u64).then_some(summary.n_matched);
+        let matched = summary.as_ref().map(|summary| summary.n_matched).filter(|matched| counted && *matched >= found.about.len() as u64);
         let next =
             found.last.filter(|_| found.more).map(|after| shared.cursor_key.sign(&Cursor { asof: self.asof, now: self.now, after, question: self.hash }));
-        Ok(page_body(&found, next, matched, summary.gaps))
+        Ok(page_body(&found, self.asof, next, matched, summary.map(|summary| summary.gaps)))
     }
 }
 
-fn page_body(found: &Found, next: Option<String>, matched: Option<u64>, gaps: Vec<String>) -> Response {
+/// The page; without `gaps` its time was over.
+fn page_body(found: &Found, asof: u64, next: Option<String>, matched: Option<u64>, gaps: Option<Vec<String>>) -> Response {
     #[derive(Serialize)]
     struct Tail<'a> {
         about: &'a [About],
@@ -174,11 +185,18 @@ fn page_body(found: &Found, next: Option<String>, matched: Option<u64>, gaps: Ve
         next: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         matched: Option<u64>,
+        asof: u64,
         complete: bool,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
         gaps: Vec<String>,
     }
-    let tail = Tail { about: &found.about, next, matched, complete: gaps.is_empty(), gaps };
+    let reason = match &gaps {
+        None => Some("time-limit"),
+        Some(gaps) if !gaps.is_empty() => Some("gaps"),
+        Some(_) => None,
+    };
+    let tail = Tail { about: &found.about, next, matched, asof, complete: reason.is_none(), reason, gaps: gaps.unwrap_or_default() };
     let tail = serde_json::to_vec(&tail).expect("strings and numbers are always JSON");
     // The items are put in as bytes: what was stored is what is sent.
     let body = [b"{\"items\":[", found.items.as_slice(), b"],", &tail[1..]].concat();

@@ -3,6 +3,7 @@
 use axum::extract::Query;
 use decklog_audit::Timestamp;
 use decklog_audit::filter::Filter;
+use decklog_audit::filter::fields::Field;
 use decklog_audit::search::{Order, TimeRange};
 use decklog_audit::timespec::parse_range;
 use http::Uri;
@@ -18,7 +19,7 @@ pub(crate) struct Parameters {
 /// What is asked: the same for every page of one answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    /// The whole filter, stages included.
+    /// The whole filter, stages and unit included.
     pub(crate) filter: Filter,
     /// Its text, as the mark tells it.
     pub(crate) filter_text: String,
@@ -28,15 +29,23 @@ pub(crate) struct Question {
 }
 
 impl Parameters {
-    /// Reads the query string; only `allowed` names may be in it.
+    /// Reads the query string; only `allowed` names may be in it, each once.
     pub(crate) fn read(uri: &Uri, allowed: &[&str]) -> Self {
+        Self::read_lists(uri, allowed, &[])
+    }
+
+    /// Reads the query string; of the names allowed, those of `lists` may stand several times.
+    pub(crate) fn read_lists(uri: &Uri, allowed: &[&str], lists: &[&str]) -> Self {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|query| query.0).unwrap_or_default();
         let mut parameters = Self { pairs: Vec::new(), errors: Vec::new() };
         for (name, value) in pairs {
+            if parameters.errors.len() == MAX_ERRORS {
+                break;
+            }
             if !allowed.contains(&name.as_str()) {
                 let name = name.chars().take(40).collect::<String>();
                 parameters.wrong(ParameterError::new(&name, format!("`{name}` is no parameter here"), format!("the parameters are {}", allowed.join(", "))));
-            } else if parameters.pairs.iter().any(|(known, _)| *known == name) {
+            } else if !lists.contains(&name.as_str()) && parameters.pairs.iter().any(|(known, _)| *known == name) {
                 parameters.wrong(ParameterError::new(&name, format!("`{name}` stands twice"), "name it once"));
             } else {
                 parameters.pairs.push((name, value));
@@ -50,6 +59,40 @@ impl Parameters {
         self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The texts of a parameter that may stand several times.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        self.pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// A field by the name it has in filters.
+    pub(crate) fn field(&mut self, name: &str, text: &str) -> Option<Field> {
+        match Field::parse(text) {
+            Ok(field) => Some(field),
+            Err(error) => {
+                let error = ParameterError { column: Some(error.column), length: Some(error.length), ..ParameterError::new(name, error.message, error.help) };
+                self.wrong(error);
+                None
+            }
+        }
+    }
+
+    /// The place in the journal below which the answer's events lie; `end` if none is asked for.
+    pub(crate) fn asof(&mut self, end: u64) -> u64 {
+        let Some(text) = self.text("asof") else { return end };
+        let asof = text.parse::<u64>().ok();
+        match asof.filter(|asof| *asof <= end) {
+            Some(asof) => asof,
+            None => {
+                let message = match asof {
+                    Some(asof) => format!("`{asof}` is behind the end of this journal, {end}"),
+                    None => format!("`{}` is no sequence number", short(text)),
+                };
+                self.wrong(ParameterError::new("asof", message, format!("write a whole number up to {end}, or leave it out")));
+                end
+            }
+        }
+    }
+
     /// A whole number between `least` and `most`.
     pub(crate) fn number(&mut self, name: &str, least: u64, most: u64) -> Option<u64> {
         let text = self.text(name)?;
@@ -57,7 +100,7 @@ impl Parameters {
             Ok(number) if (least..=most).contains(&number) => Some(number),
             _ => {
                 let message = format!("`{}` is no whole number from {least} to {most}", short(text));
-                self.wrong(ParameterError::new(name, message, ""));
+                self.wrong(ParameterError::new(name, message, "write such a number, or leave it out"));
                 None
             }
         }
@@ -81,11 +124,12 @@ impl Parameters {
         if self.text("order").is_none() { default } else { self.word("order", &words) }
     }
 
-    /// Filter, stages and time range; words such as `today` are read as of `now`.
+    /// Filter, stages, unit and time range; words such as `today` are read as of `now`.
     pub(crate) fn question(&mut self, now: Timestamp) -> Question {
         let given = |name: &str| self.text(name).unwrap_or_default().to_owned();
         let (filter, stages, since, until) = (given("filter"), given("stages"), self.text("since"), self.text("until"));
-        let spelled = format!("{filter}\0{stages}\0{since:?}\0{until:?}");
+        let (unit, asof) = (given("unit"), given("asof"));
+        let spelled = format!("{filter}\0{stages}\0{since:?}\0{until:?}\0{unit}\0{asof}");
         let range = parse_range(since, until, now);
         let mut question = Question { filter: Filter::default(), filter_text: filter, range: TimeRange::default(), spelled };
         match range {
@@ -113,10 +157,12 @@ impl Parameters {
                 return self.errors.push((ProblemKind::BadFilter, error));
             }
         }
-        let clause = match stages {
-            "" | "all" => return,
-            "final" => "final:true".to_owned(),
-            list => match stage_names(list) {
+        let unit = self.word("unit", &[("event", Unit::Event), ("request", Unit::Request)]);
+        let clause = match (stages, unit) {
+            ("" | "all", Unit::Event) => return,
+            ("" | "all" | "final", Unit::Request) | ("final", Unit::Event) => FINAL.to_owned(),
+            (list, unit) => match stage_names(list) {
+                Some(names) if unit == Unit::Request => format!("stage:({}) and {FINAL}", names.join(" or ")),
                 Some(names) => format!("stage:({})", names.join(" or ")),
                 None => return self.wrong(ParameterError::new("stages", format!("`{}` is no list of stages", short(list)), STAGES_HELP)),
             },
@@ -144,6 +190,21 @@ impl Parameters {
         Err(Problem::of_parameters(kind, self.errors.into_iter().map(|(_, error)| error).collect()))
     }
 }
+
+/// What an answer counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// Events.
+    Event,
+    /// Requests, each by its last event.
+    Request,
+}
+
+/// The filter for the last event of each request.
+const FINAL: &str = "final:true";
+
+/// So many wrong parameters are told at once; a query string has room for thousands.
+const MAX_ERRORS: usize = 20;
 
 const STAGES_HELP: &str = "write `all`, `final`, or some of RequestReceived, ResponseStarted, ResponseComplete, Panic with commas between";
 
@@ -179,10 +240,14 @@ mod tests {
 
     #[test]
     fn stages_become_part_of_the_filter() {
-        let text = |query: &str| read(query, &["filter", "stages"]).question(Timestamp::default()).filter_text;
+        let text = |query: &str| read(query, &["filter", "stages", "unit"]).question(Timestamp::default()).filter_text;
         assert_eq!(text("filter=verb:get"), "verb:get");
         assert_eq!(text("filter=verb:get&stages=all"), "verb:get");
         assert_eq!(text("filter=verb:get+or+verb:list&stages=final"), "(verb:get or verb:list) and final:true");
+        assert_eq!(text("unit=event"), "");
+        assert_eq!(text("unit=request"), "final:true");
+        assert_eq!(text("filter=verb:get&unit=request&stages=final"), "(verb:get) and final:true");
+        assert_eq!(text("unit=request&stages=panic"), "stage:(Panic) and final:true");
         assert_eq!(text("stages=panic,ResponseComplete"), "stage:(Panic or ResponseComplete)");
     }
 }

@@ -52,6 +52,7 @@ pub(super) async fn events(shared: Arc<Shared>, identity: Identity, request_id: 
     let now = (shared.parts.clock)();
     let question = parameters.question(now);
     let order = parameters.order(Order::Ascending);
+    let asof = parameters.asof(shared.parts.journal.next_seq());
     let limit = parameters.number("limit", 0, u64::MAX).unwrap_or(0);
     let form = parameters.word("form", &[("lines", Form::Lines), ("records", Form::Records)]);
     if parameters.text("cursor").is_some() {
@@ -63,7 +64,7 @@ pub(super) async fn events(shared: Arc<Shared>, identity: Identity, request_id: 
     let request = SearchRequest {
         filter: question.filter,
         range: question.range,
-        seqs: SeqRange { from: None, until: Some(shared.parts.journal.next_seq()) },
+        seqs: SeqRange { from: None, until: Some(asof) },
         after: None,
         limit: (limit > 0).then(|| usize::try_from(limit).unwrap_or(usize::MAX)),
         order,
@@ -121,7 +122,7 @@ fn run(shared: &Shared, request: &SearchRequest, form: Form, mark: &Mark, mut ou
         outlet.line(&hit, form)
     });
     let gone = outlet.gone || request.stop.is_stopped();
-    let counted = if gone { QueryResult::ClientLeft } else { result_of(&result) };
+    let counted = if gone { QueryResult::ClientLeft } else { result_of(result.as_ref()) };
     shared.metrics.query("search", counted, started.elapsed());
     if gone {
         return;

@@ -58,7 +58,7 @@ const SLICE_SEQS: u64 = 65_536;
 /// The most events that `last` asks for.
 const MAX_LAST: u64 = 10_000;
 
-const ALLOWED: [&str; 3] = ["filter", "stages", "last"];
+const ALLOWED: [&str; 4] = ["filter", "stages", "unit", "last"];
 
 pub(crate) async fn get(
     State(shared): State<Arc<Shared>>,

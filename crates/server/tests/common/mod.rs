@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use decklog_audit::Timestamp;
+use decklog_audit::filter::Candidate;
 use decklog_audit::journal::{AppendError, Appended, Appending, Batch, EventId, Journal, Origin, RecordKind, Staged};
 use decklog_audit::search::{Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher};
+use decklog_audit::{Event, Timestamp};
 use decklog_server::{AccessConfig, Build, Check, Parts, QuarantineItem, QuarantineRequest, QuarantineView, Server, ServerConfig, ServerMetrics, SourceStatus};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -32,6 +33,8 @@ pub struct Store {
     /// Hits handed out since the start.
     pub n_hits: std::sync::atomic::AtomicU64,
     pub gaps: Mutex<Vec<String>>,
+    /// Whether filters count; most tests leave them out, since their lines are no events.
+    pub filters: AtomicBool,
     first_seq: u64,
 }
 
@@ -52,6 +55,7 @@ impl Store {
             slow: 0.into(),
             n_hits: 0.into(),
             gaps: Mutex::default(),
+            filters: AtomicBool::new(false),
             first_seq,
         })
     }
@@ -64,6 +68,17 @@ impl Store {
         for number in numbers {
             self.event(number, format!(r#"{{"auditID":"{number}","n":1.0e0}}"#));
         }
+    }
+
+    /// An event of its own request, as Kubernetes writes it.
+    pub fn request(&self, second: i64, user: &str, verb: &str, code: u16) {
+        let stage = |stage: &str, answer: &str| {
+            format!(
+                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{second}","stage":"{stage}","requestURI":"/api/v1/pods","verb":"{verb}","user":{{"username":"{user}"}}{answer}}}"#
+            )
+        };
+        self.event(second, stage("RequestReceived", ""));
+        self.event(second, stage("ResponseComplete", &format!(r#","responseStatus":{{"code":{code}}}"#)));
     }
 
     fn push(&self, kind: RecordKind, time: Timestamp, line: Vec<u8>) {
@@ -140,6 +155,9 @@ impl Searcher for Store {
                 && request.seqs.until.is_none_or(|until| *seq < until)
                 && request.after.is_none_or(|after| if request.order == Order::Descending { key < after } else { key > after })
         });
+        if self.filters.load(Ordering::Relaxed) {
+            hits.retain(|(seq, record)| matches(request, *seq, record, &origin));
+        }
         let n_matched = hits.len() as u64;
         hits.sort_by_key(|(seq, record)| (record.time, *seq));
         if let Some(limit) = request.limit {
@@ -158,12 +176,21 @@ impl Searcher for Store {
             n_returned += 1;
             self.n_hits.fetch_add(1, Ordering::Relaxed);
             let hit = Hit { seq: *seq, id: EventId(id), time: record.time, ingested_at: record.time, origin: &origin, line: &record.line };
+            if request.stop.is_stopped() {
+                return Err(SearchError::Stopped);
+            }
             if found(hit).is_break() {
                 break;
             }
         }
         Ok(SearchSummary { n_matched, n_returned, n_scanned: n_matched, extent: None, gaps: self.gaps.lock().unwrap().clone() })
     }
+}
+
+fn matches(request: &SearchRequest, seq: u64, record: &Record, origin: &Arc<Origin>) -> bool {
+    let line = std::str::from_utf8(&record.line).unwrap();
+    let event = Event::decode(line).unwrap();
+    request.filter.matches(&Candidate { event: &event, line, seq, id: EventId([0; 16]), time: record.time, ingested_at: record.time, origin })
 }
 
 struct TwoRefused;
