@@ -13,6 +13,7 @@ fn main() -> io::Result<()> {
     let mut table = String::from("pub(super) static FILES: &[File] = &[\n");
     // A folder that is not there would make cargo run this each time.
     if root.is_dir() {
+        let root = root.canonicalize()?;
         println!("cargo:rerun-if-changed={}", root.display());
         for path in files_below(&root)? {
             let name = path.strip_prefix(&root).map_err(io::Error::other)?.to_string_lossy().replace('\\', "/");
@@ -34,7 +35,7 @@ fn main() -> io::Result<()> {
 fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path().canonicalize()?;
+        let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             files.extend(files_below(&path)?);

@@ -31,7 +31,11 @@ export function outcomeOf(event: AuditEvent): Outcome | null {
 export function verbClassOf(event: AuditEvent): VerbClass {
   const { verb, objectRef } = event;
   if (CONNECTING.has(objectRef?.subresource ?? "") || verb === "proxy") return "connect";
-  if (verb === "create" && /^auth(entication|orization)\.k8s\.io$/.test(objectRef?.apiGroup ?? "") && QUESTIONS.has(objectRef?.resource ?? "")) {
+  if (
+    verb === "create" &&
+    /^auth(entication|orization)\.k8s\.io$/.test(objectRef?.apiGroup ?? "") &&
+    QUESTIONS.has(objectRef?.resource ?? "")
+  ) {
     return "read";
   }
   if (READING.has(verb ?? "")) return "read";
@@ -134,7 +138,8 @@ const CONNECTED: Record<string, [string, string]> = {
 
 /** What happened, as a colleague would say it. */
 export function sentenceOf(event: AuditEvent): string {
-  const who = actorOf(event) ?? (event.responseStatus?.code === 401 ? "Someone who could not be authenticated" : "Someone not authenticated");
+  const who =
+    actorOf(event) ?? (event.responseStatus?.code === 401 ? "Someone who could not be authenticated" : "Someone not authenticated");
   const as = actedAs(event);
   const verb = event.verb ?? "";
   const connected = CONNECTED[event.objectRef?.subresource ?? ""];
@@ -163,7 +168,8 @@ function objectPhrase(event: AuditEvent, isConnection: boolean): string {
   const resource = isConnection || !object.subresource ? object.resource : `${object.resource}/${object.subresource}`;
   const name = nameOf(event);
   const namespace = object.resource === "namespaces" && object.namespace === name ? undefined : object.namespace;
-  if (name === null) return namespace ? `${resource} in ${namespace}` : `${resource}${event.verb === "create" ? "" : " of the whole cluster"}`;
+  if (name === null)
+    return namespace ? `${resource} in ${namespace}` : `${resource}${event.verb === "create" ? "" : " of the whole cluster"}`;
   return `${resource} ${namespace ? `${namespace}/` : ""}${name}`;
 }
 

@@ -36,7 +36,11 @@ function isBranch(value: Json): value is Json[] | { [key: string]: Json } {
 
 function Node({ root, path, name, value }: NodeProps) {
   const limit = useSignal(MANY);
-  const entries = isBranch(value) ? (Array.isArray(value) ? value.map((item, at) => [String(at), item] as const) : Object.entries(value)) : [];
+  const entries = isBranch(value)
+    ? Array.isArray(value)
+      ? value.map((item, at) => [String(at), item] as const)
+      : Object.entries(value)
+    : [];
   const isSmall = path.length === 0 || (path.length < OPEN_LEVELS && entries.length <= SMALL);
   const isOpen = useSignal(isSmall && !FOLDED.has(name ?? ""));
   if (!isBranch(value)) {
@@ -52,7 +56,11 @@ function Node({ root, path, name, value }: NodeProps) {
   if (entries.length === 0) {
     return (
       <div class="leaf">
-        {name !== null && <span class="key"><Text value={name} limit={120} />: </span>}
+        {name !== null && (
+          <span class="key">
+            <Text value={name} limit={120} />:{" "}
+          </span>
+        )}
         <span class="muted">{isList ? "[]" : "{}"}</span>
       </div>
     );
@@ -90,8 +98,11 @@ export function pathOf(root: string, path: readonly string[]): string {
 
 function Key({ root, path, name, value }: { root: string; path: string[]; name: string; value: Json }) {
   const short = value === "" || String(value).length > 500;
-  const written = typeof value === "string" ? `"${value.replace(/["\\]/g, "\\$&")}"` : value instanceof Exact ? value.written : String(value);
-  const term = short ? `${pathOf(root, path)}:*` : `${pathOf(root, path)}:${typeof value === "string" && quoteValue(value) !== value ? quoteValue(value) : written}`;
+  const written =
+    typeof value === "string" ? `"${value.replace(/["\\]/g, "\\$&")}"` : value instanceof Exact ? value.written : String(value);
+  const term = short
+    ? `${pathOf(root, path)}:*`
+    : `${pathOf(root, path)}:${typeof value === "string" && quoteValue(value) !== value ? quoteValue(value) : written}`;
   return (
     <button
       type="button"

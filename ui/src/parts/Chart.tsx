@@ -34,7 +34,7 @@ export function barsOf({ buckets, seconds, values }: Histogram, { since, until }
   const places = OUTCOMES.map((outcome) => values.indexOf(outcome));
   const byStart = new Map(read.map((bucket) => [bucket.at, bucket]));
   // The buckets lie on a grid; an open range begins and ends with what there is.
-  const from = since === null ? first.at : first.at - Math.max(0, Math.floor((first.at - since + width - 1) / width)) * width;
+  const from = since === null ? first.at : Math.min(first.at, first.at - Math.ceil((first.at - since) / width) * width);
   const to = until === null ? last.at + width : Math.max(until, last.at + 1);
   const bars: Bar[] = [];
   for (let start = from; start < to && bars.length < 2000; start += width) {
@@ -82,7 +82,10 @@ export function Chart() {
   };
   const apply = (from: number, to: number) => {
     const [first, last] = [bars[Math.min(from, to)], bars[Math.max(from, to)]];
-    if (first && last) change({ range: { since: { at: first.start }, until: { at: last.end } }, live: false });
+    // The outer bars reach beyond the range, and what is there was not counted.
+    const since = Math.max(first?.start ?? 0, shown?.resolved.since ?? Number.NEGATIVE_INFINITY);
+    const until = Math.min(last?.end ?? 0, shown?.resolved.until ?? Number.POSITIVE_INFINITY);
+    if (first && last && since < until) change({ range: { since: { at: since }, until: { at: until } }, live: false });
     cursor.value = null;
     anchor.value = null;
   };
@@ -95,7 +98,12 @@ export function Chart() {
   const pressed = (event: KeyboardEvent) => {
     if (bars.length === 0) return;
     const here = cursor.value ?? 0;
-    const to: Record<string, number> = { ArrowLeft: here - 1, ArrowRight: cursor.value === null ? 0 : here + 1, Home: 0, End: bars.length - 1 };
+    const to: Record<string, number> = {
+      ArrowLeft: here - 1,
+      ArrowRight: cursor.value === null ? 0 : here + 1,
+      Home: 0,
+      End: bars.length - 1,
+    };
     const target = to[event.key];
     if (target !== undefined) {
       anchor.value = event.shiftKey ? (anchor.value ?? here) : null;
@@ -109,7 +117,10 @@ export function Chart() {
     event.preventDefault();
   };
 
-  const [low, high] = [Math.min(anchor.value ?? cursor.value ?? 0, cursor.value ?? 0), Math.max(anchor.value ?? cursor.value ?? 0, cursor.value ?? 0)];
+  const [low, high] = [
+    Math.min(anchor.value ?? cursor.value ?? 0, cursor.value ?? 0),
+    Math.max(anchor.value ?? cursor.value ?? 0, cursor.value ?? 0),
+  ];
   const selected = bars.slice(low, high + 1);
   const reading =
     cursor.value === null
@@ -123,12 +134,18 @@ export function Chart() {
         <ul class="legend">
           {OUTCOMES.map((outcome, place) => (
             <li key={outcome}>
-              <OutcomeMark outcome={outcome} /> {outcome} <b>{bars.reduce((sum, bar) => sum + bar.byOutcome[place]!, 0).toLocaleString("en")}</b>
+              <OutcomeMark outcome={outcome} /> {outcome}{" "}
+              <b>{bars.reduce((sum, bar) => sum + bar.byOutcome[place]!, 0).toLocaleString("en")}</b>
             </li>
           ))}
         </ul>
         <p class="chart-reading" aria-live="polite">
-          {reading ?? (failure ? `No histogram: ${failure.message}` : value ? `a bar is ${sayDuration(value.seconds * SECOND)} · drag to narrow` : "")}
+          {reading ??
+            (failure
+              ? `No histogram: ${failure.message}`
+              : value
+                ? `a bar is ${sayDuration(value.seconds * SECOND)} · drag to narrow`
+                : "")}
         </p>
       </div>
       <div
@@ -252,7 +269,9 @@ function ticks(bars: Bar[], width: number): { x: number; label: string; anchor: 
   return Array.from({ length: count }, (_, at) => {
     const index = Math.round((at * bars.length) / (count - 1));
     const moment = index >= bars.length ? last.end : bars[index]!.start;
-    const label = wide ? `${printDay(moment, zone).replace(/ \d{4}$/, "")} ${printClock(moment, zone, 0).slice(0, 5)}` : printClock(moment, zone, 0);
+    const label = wide
+      ? `${printDay(moment, zone).replace(/ \d{4}$/, "")} ${printClock(moment, zone, 0).slice(0, 5)}`
+      : printClock(moment, zone, 0);
     return { x: (index / bars.length) * width, label, anchor: at === 0 ? "start" : at === count - 1 ? "end" : "middle" };
   });
 }

@@ -12,12 +12,12 @@ import {
   NOBODY,
   nameOf,
   outcomeOf,
-  pathOf as uriPath,
   reasonOf,
   resourceOf,
   sentenceOf,
   timeOf,
   toolOf,
+  pathOf as uriPath,
   verbClassOf,
 } from "../event/facts.ts";
 import { visible } from "../state/hostile.ts";
@@ -64,7 +64,11 @@ async function nameOfSeq(seq: string, stopped: AbortSignal): Promise<string> {
 async function stagesOf(event: AuditEvent, stopped: AbortSignal): Promise<AuditEvent[]> {
   if (!event.auditID) return [event];
   try {
-    const page = await getJson<EventsPage>("/api/v1/events", { filter: `auditID:${quoteValue(event.auditID)}`, order: "asc", limit: 20 }, stopped);
+    const page = await getJson<EventsPage>(
+      "/api/v1/events",
+      { filter: `auditID:${quoteValue(event.auditID)}`, order: "asc", limit: 20 },
+      stopped,
+    );
     const stages = page.items.filter((other) => other.requestReceivedTimestamp === event.requestReceivedTimestamp);
     return stages.length > 0 ? stages : [event];
   } catch (error) {
@@ -94,7 +98,9 @@ export function EventDetails({ name, tab, onTab }: { name: string; tab: Tab; onT
 
   if (failure.value) return <FailureBox failure={failure.value} onRetry={() => (tries.value += 1)} />;
   if (loaded.value === null) return <p class="muted details-wait">Reading the event…</p>;
-  return <Details loaded={loaded.value} isOld={loaded.value.name !== name && loaded.value.name.split("-")[0] !== name} tab={tab} onTab={onTab} />;
+  return (
+    <Details loaded={loaded.value} isOld={loaded.value.name !== name && loaded.value.name.split("-")[0] !== name} tab={tab} onTab={onTab} />
+  );
 }
 
 function Details({ loaded, isOld, tab, onTab }: { loaded: Loaded; isOld: boolean; tab: Tab; onTab(tab: Tab): void }) {
@@ -199,10 +205,11 @@ function Raw({ raw, name }: { raw: string; name: string }) {
           Download
         </a>
         <span class="muted">
-          {raw.length.toLocaleString("en")} characters, as stored{shown.length < raw.length ? `; the first ${RAW_SHOWN.toLocaleString("en")} are shown` : ""}
+          {raw.length.toLocaleString("en")} characters, as stored
+          {shown.length < raw.length ? `; the first ${RAW_SHOWN.toLocaleString("en")} are shown` : ""}
         </span>
       </p>
-      <pre class="raw" tabIndex={0} aria-label="The stored line">
+      <pre class="raw" tabIndex={0} role="region" aria-label="The stored line">
         {visible(shown, "keep")}
       </pre>
     </div>
@@ -218,10 +225,20 @@ function Fact({ title, term, children }: { title: string; term?: string | null; 
         <span class="fact-value">{children}</span>
         {term && (
           <span class="fact-acts">
-            <button type="button" aria-label={`Filter for ${title.toLowerCase()}`} title={`Only ${visible(term)}`} onClick={() => change({ filter: addTerm(filter, term), selected })}>
+            <button
+              type="button"
+              aria-label={`Filter for ${title.toLowerCase()}`}
+              title={`Only ${visible(term)}`}
+              onClick={() => change({ filter: addTerm(filter, term), selected })}
+            >
               <Icon name="plus" />
             </button>
-            <button type="button" aria-label={`Filter out ${title.toLowerCase()}`} title={`Leave out: ${visible(negate(term))}`} onClick={() => change({ filter: addTerm(filter, negate(term)), selected })}>
+            <button
+              type="button"
+              aria-label={`Filter out ${title.toLowerCase()}`}
+              title={`Leave out: ${visible(negate(term))}`}
+              onClick={() => change({ filter: addTerm(filter, negate(term)), selected })}
+            >
               <Icon name="minus" />
             </button>
           </span>
@@ -243,15 +260,31 @@ function Facts({ loaded }: { loaded: Loaded }) {
   return (
     <dl class="facts">
       <Fact title="Outcome" term={typeof code === "number" ? `code:${code}` : null}>
-        <OutcomeMark outcome={outcome} code={code} /> {code ?? "no code"} {outcome ?? ""} {event.responseStatus?.reason && <span class="muted"><Text value={event.responseStatus.reason} limit={60} /></span>}
+        <OutcomeMark outcome={outcome} code={code} /> {code ?? "no code"} {outcome ?? ""}{" "}
+        {event.responseStatus?.reason && (
+          <span class="muted">
+            <Text value={event.responseStatus.reason} limit={60} />
+          </span>
+        )}
       </Fact>
       <Fact title="What" term={event.verb ? termOf("verb", event.verb) : null}>
         <VerbMark verbClass={verbClassOf(event)} /> <Text value={event.verb || "no verb"} limit={40} />
       </Fact>
       <Fact title="Object" term={resource ? [termOf("resource", resource), name ? termOf("name", name) : ""].join(" ").trim() : null}>
         <Text value={resource ?? uriPath(event) ?? "none"} limit={200} />
-        {event.objectRef?.apiGroup && <span class="muted">.<Text value={event.objectRef.apiGroup} limit={80} /></span>}
-        {name !== null && <> <b><Text value={name} limit={200} /></b></>}
+        {event.objectRef?.apiGroup && (
+          <span class="muted">
+            .<Text value={event.objectRef.apiGroup} limit={80} />
+          </span>
+        )}
+        {name !== null && (
+          <>
+            {" "}
+            <b>
+              <Text value={name} limit={200} />
+            </b>
+          </>
+        )}
       </Fact>
       {event.objectRef?.namespace && (
         <Fact title="Namespace" term={termOf("ns", event.objectRef.namespace)}>
@@ -270,7 +303,12 @@ function Facts({ loaded }: { loaded: Loaded }) {
       </Fact>
       <Fact title="Who" term={termOf("user", actor)}>
         {actor === null ? <span class="nobody">{NOBODY}</span> : <Text value={actor} />}
-        {groups.length > 0 && <span class="muted"> (<Text value={groups.join(", ")} limit={160} />)</span>}
+        {groups.length > 0 && (
+          <span class="muted">
+            {" "}
+            (<Text value={groups.join(", ")} limit={160} />)
+          </span>
+        )}
       </Fact>
       {as !== null && (
         <Fact title="Acting as" term={termOf("as", as)}>
@@ -306,10 +344,15 @@ function Facts({ loaded }: { loaded: Loaded }) {
         </ol>
       </Fact>
       <Fact title="Observed" term={facts.source ? termOf("source", facts.source) : null}>
-        <Text value={facts.source} /> <span class="muted">cluster <Text value={facts.cluster} /></span>
+        <Text value={facts.source} />{" "}
+        <span class="muted">
+          cluster <Text value={facts.cluster} />
+        </span>
       </Fact>
       <Fact title="Audit ID" term={event.auditID ? termOf("auditID", event.auditID) : null}>
-        <span class="mono"><Text value={event.auditID ?? "none"} limit={80} /></span>
+        <span class="mono">
+          <Text value={event.auditID ?? "none"} limit={80} />
+        </span>
       </Fact>
     </dl>
   );

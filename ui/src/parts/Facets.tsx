@@ -22,7 +22,7 @@ const SHORT: Record<string, string> = {
   "responseStatus.reason": "reason",
   "impersonatedUser.username": "as",
   "user.groups": "groups",
-  'annotations."authorization.k8s.io/decision"': "decision",
+  "annotations.authorization.k8s.io/decision": "decision",
 };
 export const shortName = (field: string) => SHORT[field] ?? field;
 
@@ -72,7 +72,12 @@ function FacetGroup({ facet, total }: { facet: Facet; total: number }) {
   const showAll = async () => {
     const shown = answer.value;
     if (!shown) return;
-    const query = { ...questionQuery(shown.question, shown.resolved), asof: shown.question.asof ?? shown.asof, field: facet.field, size: MANY };
+    const query = {
+      ...questionQuery(shown.question, shown.resolved),
+      asof: shown.question.asof ?? shown.asof,
+      field: facet.field,
+      size: MANY,
+    };
     const found = await getJson<FacetsAnswer>("/api/v1/facets", query, new AbortController().signal).catch(() => null);
     const more = found?.facets[0]?.values;
     if (more) all.value = { of: facet, values: more };
@@ -126,7 +131,9 @@ function FacetValue({ field, name, value, events, total }: ValueProps) {
         </svg>
         {field === "outcome" && <OutcomeMark outcome={value as Outcome | null} />}
         {field === "verbclass" && value !== null && <VerbMark verbClass={value as VerbClass} />}
-        <span class={value === null ? "facet-name muted" : "facet-name"}>{value === "" ? "(empty)" : <Text value={words} limit={80} />}</span>
+        <span class={value === null ? "facet-name muted" : "facet-name"}>
+          {value === "" ? "(empty)" : <Text value={words} limit={80} />}
+        </span>
         <span class="facet-count">{events.toLocaleString("en")}</span>
       </button>
       <button

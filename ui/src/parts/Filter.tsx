@@ -20,6 +20,9 @@ const check = signal<{ text: string; answer: FilterAnswer } | null>(null);
 const isOpen = signal(false);
 const active = signal(-1);
 
+let asking = new AbortController();
+let rest = 0;
+
 // The box follows the view: a facet, Back, a link.
 effect(() => {
   const { filter } = searchView.value;
@@ -27,22 +30,24 @@ effect(() => {
     draft.value = filter;
     isOpen.value = false;
   });
-  void askAbout(filter, filter.length);
+  void askAbout(filter, 0); // for its colours; at the beginning nothing costs a count
 });
-
-let asking = new AbortController();
-let rest = 0;
 
 async function askAbout(text: string, cursor: number): Promise<FilterAnswer | null> {
   asking.abort();
   asking = new AbortController();
   const { signal: stopped } = asking;
   const shown = answer.peek()?.resolved;
-  const at = (moment: number | null | undefined) => (moment == null ? null : printRfc3339(moment));
+  const at = (moment: number | null | undefined) => (moment === null || moment === undefined ? null : printRfc3339(moment));
   try {
-    const query = { cursor: toCharacters(text, cursor), since: at(shown?.since), until: at(shown?.until) };
-    // An empty text is a text too.
-    const found = await getJson<FilterAnswer>(`/api/v1/filter?text=${encodeURIComponent(text)}&${new URLSearchParams(clean(query))}`, {}, stopped);
+    const query = {
+      text,
+      cursor: toCharacters(text, cursor),
+      since: at(shown?.since),
+      until: at(shown?.until),
+      unit: searchView.peek().unit,
+    };
+    const found = await getJson<FilterAnswer>("/api/v1/filter", query, stopped);
     if (!stopped.aborted) {
       batch(() => {
         check.value = { text, answer: found };
@@ -53,10 +58,6 @@ async function askAbout(text: string, cursor: number): Promise<FilterAnswer | nu
   } catch {
     return null; // the box works without colours; the search itself tells what is wrong
   }
-}
-
-function clean(query: Record<string, string | number | null>): Record<string, string> {
-  return Object.fromEntries(Object.entries(query).flatMap(([key, value]) => (value === null ? [] : [[key, String(value)]])));
 }
 
 const current = computed(() => (check.value?.text === draft.value ? check.value.answer : null));

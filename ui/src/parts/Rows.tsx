@@ -2,7 +2,20 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import type { AuditEvent } from "../api/types.ts";
-import { actedAs, actorOf, agentOf, latencyOf, NOBODY, objectOf, outcomeOf, pathOf, resourceOf, timeOf, toolOf, verbClassOf } from "../event/facts.ts";
+import {
+  actedAs,
+  actorOf,
+  agentOf,
+  latencyOf,
+  NOBODY,
+  objectOf,
+  outcomeOf,
+  pathOf,
+  resourceOf,
+  timeOf,
+  toolOf,
+  verbClassOf,
+} from "../event/facts.ts";
 import { prefs } from "../state/prefs.ts";
 import { answer, loadMore, phase, type Row, search } from "../state/search.ts";
 import { addTerm, negate, termOf } from "../state/terms.ts";
@@ -174,7 +187,10 @@ export function Rows() {
       k: letters && (() => move(place.row - 1, place.column)),
       f: letters && term !== null && (() => change({ filter: addTerm(filter, term) })),
       x: letters && term !== null && (() => change({ filter: addTerm(filter, negate(term)) })),
-      c: letters && (() => void navigator.clipboard.writeText(grid.current?.querySelector(`[data-cell="${place.row}-${place.column}"]`)?.textContent ?? "")),
+      c:
+        letters &&
+        (() =>
+          void navigator.clipboard.writeText(grid.current?.querySelector(`[data-cell="${place.row}-${place.column}"]`)?.textContent ?? "")),
       r: letters && (() => change({ selected: row.name, tab: "raw" }, selected === null ? "push" : "replace")),
     };
     const doing = act[event.key];

@@ -22,7 +22,8 @@ export function FailureBox({ failure, onRetry }: { failure: Failure; onRetry(): 
       <div class="state" role="alert">
         <h2>This browser is not signed in</h2>
         <p>
-          Open the link that <code>decklog serve</code> printed when it started: <code>http://…/?token=…</code>. It is good until the next start.
+          Open the link that <code>decklog serve</code> printed when it started: <code>http://…/?token=…</code>. It is good until the next
+          start.
         </p>
         <p class="muted">{visible(failure.message)}</p>
         <button type="button" onClick={onRetry}>

@@ -5,7 +5,18 @@ import { useEffect, useRef } from "preact/hooks";
 import { stepBack, stepOn, widen } from "../state/keys.ts";
 import { prefs } from "../state/prefs.ts";
 import { answer, extent } from "../state/search.ts";
-import { around, isRelative, parseDuration, parseRange, parseRfc3339, printDuration, printRange, printResolved, type Range, resolve } from "../state/time.ts";
+import {
+  around,
+  isRelative,
+  parseDuration,
+  parseRange,
+  parseRfc3339,
+  printDuration,
+  printRange,
+  printResolved,
+  type Range,
+  resolve,
+} from "../state/time.ts";
 import { change, searchView } from "../state/view.ts";
 import { Icon } from "./Mark.tsx";
 
@@ -109,7 +120,15 @@ export function TimeRange() {
           <form onSubmit={submit}>
             <label for="range-text">Range ({zone === "utc" ? "UTC" : "this machine's zone"})</label>
             <div class="range-row">
-              <input id="range-text" ref={input} class="mono" defaultValue={range ? printRange(range) : ""} aria-describedby="range-words" aria-invalid={words.value !== null} autocomplete="off" />
+              <input
+                id="range-text"
+                ref={input}
+                class="mono"
+                defaultValue={range ? printRange(range) : ""}
+                aria-describedby="range-words"
+                aria-invalid={words.value !== null}
+                autocomplete="off"
+              />
               <button type="submit" class="primary">
                 Show
               </button>

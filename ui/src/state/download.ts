@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import { address, ask, Failure } from "../api/client.ts";
 import type { AuditEvent } from "../api/types.ts";
 import { CSV_HEADER, csvRow, shellWord } from "./export.ts";
-import { answer, type Rows, questionQuery } from "./search.ts";
+import { answer, questionQuery, type Rows } from "./search.ts";
 import { printRfc3339 } from "./time.ts";
 
 /** More is the command line's business: a page holds what it saves. */
@@ -61,7 +61,8 @@ export async function exportAs(format: "jsonl" | "csv"): Promise<void> {
     set(events, "done");
   } catch (error) {
     running.abort(); // the rest of the stream
-    if (exporting.value !== null) set(exporting.value.events, "failed", error instanceof Failure ? error.message : "The export broke off. Nothing was saved.");
+    if (exporting.value !== null)
+      set(exporting.value.events, "failed", error instanceof Failure ? error.message : "The export broke off. Nothing was saved.");
   }
 }
 

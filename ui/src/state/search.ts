@@ -250,7 +250,9 @@ function rowsOf(page: EventsPage): Row[] {
 }
 
 function asFailure(error: unknown): Failure {
-  return error instanceof Failure ? error : new Failure("page", `This page failed: ${error instanceof Error ? error.message : String(error)}`);
+  return error instanceof Failure
+    ? error
+    : new Failure("page", `This page failed: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 /** Begins to follow what arrives; the returned function ends it. */
@@ -273,7 +275,12 @@ function startLive(view: SearchView): () => void {
     const rows = [...fresh, ...shown.rows];
     const kept = rows.slice(0, MOUNTED_ROWS);
     // What falls out at the old end is found again from the place of the last row by a new search.
-    answer.value = { ...shown, rows: kept, matched: shown.matched === null ? null : shown.matched + fresh.length, next: kept.length < rows.length ? null : shown.next };
+    answer.value = {
+      ...shown,
+      rows: kept,
+      matched: shown.matched === null ? null : shown.matched + fresh.length,
+      next: kept.length < rows.length ? null : shown.next,
+    };
     set({ arrived: (live.value?.arrived ?? 0) + fresh.length });
     refresh ||= window.setTimeout(() => {
       refresh = 0;
@@ -310,7 +317,9 @@ export function startSearching(): void {
     questionKey.value;
     if (isSearch.value) untracked(() => void search());
   });
-  const liveKey = computed(() => (isSearch.value && searchView.value.live ? JSON.stringify([searchView.value.filter, searchView.value.unit]) : null));
+  const liveKey = computed(() =>
+    isSearch.value && searchView.value.live ? JSON.stringify([searchView.value.filter, searchView.value.unit]) : null,
+  );
   effect(() => {
     if (liveKey.value === null) return;
     return untracked(() => startLive(searchView.value));

@@ -8,7 +8,9 @@ import type { Token } from "../api/types.ts";
 export function quoteValue(value: string): string {
   const plain = /^[A-Za-z0-9_.:/@+-]+$/.test(value) && !/^(and|or|not)$/i.test(value) && !value.includes("..");
   if (plain) return value;
-  const escaped = value.replace(/["\\]/g, "\\$&").replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, escapeCode);
+  const escaped = value
+    .replace(/["\\]/g, "\\$&")
+    .replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, escapeCode);
   return `"${escaped}"`;
 }
 

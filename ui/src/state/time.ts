@@ -80,8 +80,8 @@ export function parseRfc3339(text: string): Micros | null {
   const match = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)$/.exec(text.trim());
   if (!match) return null;
   const [, year, month, day, hour, minute, second, decimals, zone] = match;
-  const seconds = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)) / 1000;
-  if (Number.isNaN(seconds) || Number(month) > 12 || Number(day) > 31 || Number(hour) > 23 || Number(minute) > 59) return null;
+  const seconds = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) / 1000;
+  if (Number.isNaN(seconds)) return null;
   const offset = /^[zZ]$/.test(zone!) ? 0 : (zone!.startsWith("-") ? -1 : 1) * (Number(zone!.slice(1, 3)) * 60 + Number(zone!.slice(4, 6)));
   return (seconds - offset * 60) * SECOND + Number((decimals ?? "").padEnd(6, "0").slice(0, 6));
 }
@@ -251,7 +251,8 @@ function parseMoment(text: string, now: Micros, zone: Zone, day: Micros): { star
   const word = text.toLowerCase();
   if (word === "today" || word === "yesterday") {
     const midnight = fromParts({ ...partsOf(now, zone), hour: 0, minute: 0, second: 0 }, 0, zone)!;
-    const start = word === "today" ? midnight : fromParts({ ...partsOf(midnight - 12 * HOUR, zone), hour: 0, minute: 0, second: 0 }, 0, zone)!;
+    const start =
+      word === "today" ? midnight : fromParts({ ...partsOf(midnight - 12 * HOUR, zone), hour: 0, minute: 0, second: 0 }, 0, zone)!;
     return { start, end: start + DAY };
   }
   const match =

@@ -83,6 +83,6 @@ export function printAddress(view: View): string {
 
 function query(pairs: [string, string][]): string {
   // `:` `,` `/` and `*` need no escape behind the `?`, and filters are full of them.
-  const escape = (text: string) => encodeURIComponent(text).replace(/%(3A|2C|2F|2A)/g, (code) => decodeURIComponent(code));
-  return pairs.length === 0 ? "" : `?${pairs.map(([key, value]) => `${key}=${escape(value)}`).join("&")}`;
+  const escaped = (text: string) => encodeURIComponent(text).replace(/%(3A|2C|2F|2A)/g, (code) => decodeURIComponent(code));
+  return pairs.length === 0 ? "" : `?${pairs.map(([key, value]) => `${key}=${escaped(value)}`).join("&")}`;
 }
