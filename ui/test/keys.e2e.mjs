@@ -194,7 +194,7 @@ test("time: text, steps and zoom", async () => {
   await page.keyboard.press("Enter");
   await page.waitForURL(/09:52:50Z\.\.2026-11-22T09:52:58Z/);
   await settled(page);
-  assert.equal(await count(page), 162);
+  assert.equal(await count(page), 161);
   await page.keyboard.press("]");
   await page.waitForURL(/09:52:58Z\.\.2026-11-22T09:53:06Z/);
   await page.keyboard.press("[");

@@ -77,8 +77,8 @@ function Headline() {
         <b>
           {complete ? "" : "≥ "}
           {count?.toLocaleString("en") ?? "…"} {word[count === 1 ? 0 : 1]}
-        </b>{" "}
-        in{" "}
+        </b>
+        {resolved.since === null && resolved.until === null ? ", " : " in "}
         <span class="resolved" title={`${printResolved(resolved, "utc")} UTC`}>
           {printResolved(resolved, zone)}
         </span>

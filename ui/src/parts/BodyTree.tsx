@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { Exact, type Json } from "../api/types.ts";
+import { visible } from "../state/hostile.ts";
 import { addTerm, quoteValue } from "../state/terms.ts";
 import { change, searchView } from "../state/view.ts";
 import { Text } from "./Text.tsx";
@@ -107,7 +108,7 @@ function Key({ root, path, name, value }: { root: string; path: string[]; name: 
     <button
       type="button"
       class="key"
-      title={`Only events with ${term}`}
+      title={`Only events with ${visible(term)}`}
       onClick={() => change({ filter: addTerm(searchView.value.filter, term), selected: searchView.value.selected })}
     >
       <Text value={name} limit={120} />:

@@ -139,7 +139,7 @@ export function Chart() {
             </li>
           ))}
         </ul>
-        <p class="chart-reading" aria-live="polite">
+        <p class={`chart-reading ${reading === null && !failure ? "is-hint" : ""}`} aria-live="polite">
           {reading ??
             (failure
               ? `No histogram: ${failure.message}`

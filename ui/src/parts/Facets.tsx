@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { getJson } from "../api/client.ts";
 import type { Facet, FacetsAnswer } from "../api/types.ts";
 import { NOBODY, type Outcome, type VerbClass } from "../event/facts.ts";
+import { visible } from "../state/hostile.ts";
 import { answer, facets, moreFields, OTHER_FIELDS, questionQuery, toggleField } from "../state/search.ts";
 import { hasTerm, negate, termOf, toggleTerm } from "../state/terms.ts";
 import { change, searchView } from "../state/view.ts";
@@ -123,7 +124,7 @@ function FacetValue({ field, name, value, events, total }: ValueProps) {
         type="button"
         class="facet-in"
         aria-pressed={included}
-        title={included ? `Take out ${term}` : `Only ${term}`}
+        title={included ? `Take out ${visible(term)}` : `Only ${visible(term)}`}
         onClick={() => change({ filter: toggleTerm(filter, term) })}
       >
         <svg class="facet-bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
@@ -140,8 +141,8 @@ function FacetValue({ field, name, value, events, total }: ValueProps) {
         type="button"
         class="facet-out"
         aria-pressed={excluded}
-        aria-label={`Leave out ${words}`}
-        title={excluded ? `Take out ${negate(term)}` : `Leave out: ${negate(term)}`}
+        aria-label={`Leave out ${visible(words)}`}
+        title={excluded ? `Take out ${visible(negate(term))}` : `Leave out: ${visible(negate(term))}`}
         onClick={() => change({ filter: toggleTerm(filter, negate(term)) })}
       >
         <Icon name="minus" />

@@ -44,6 +44,7 @@ const COLUMNS: Column[] = [
         <Text value={event.stageTimestamp ?? "no time"} />
       ) : (
         <time dateTime={event.stageTimestamp} title={`${printRfc3339(at)} (UTC)`}>
+          <span class="day">{printDay(at, prefs.value.zone).replace(/ \d{4}$/, "")} </span>
           {printClock(at, prefs.value.zone, 3)}
         </time>
       );
@@ -201,7 +202,9 @@ export function Rows() {
   };
   if (shown === null) return null;
   const busy = phase.value === "loading" || phase.value === "slow";
-  const first = rows[0] && timeOf(rows[0].event);
+  const zone = prefs.value.zone;
+  const ends = [rows[0], rows.at(-1)].map((row) => (row ? timeOf(row.event) : null));
+  const days = new Set(ends.map((at) => (at === null ? "" : printDay(at, zone))));
   return (
     <div class={`rows ${busy ? "is-old" : ""}`} aria-busy={busy}>
       {shown.nDropped > 0 && (
@@ -218,19 +221,14 @@ export function Rows() {
         aria-label={shown.question.unit === "event" ? "Events" : "Requests"}
         aria-rowcount={(shown.matched ?? -2) + 1}
         aria-colcount={COLUMNS.length}
-        class="grid"
+        class={`grid ${days.size > 1 ? "has-days" : ""}`}
         onKeyDown={pressed}
       >
         <div role="row" class="row head" aria-rowindex={1}>
           {COLUMNS.map((column) => (
             <div key={column.key} role="columnheader" class={`cell cell-${column.key}`}>
               {column.title}
-              {column.key === "time" && typeof first === "number" && (
-                <span class="muted">
-                  {" "}
-                  {printDay(first, prefs.value.zone).replace(/ \d{4}$/, "")} ({prefs.value.zone === "utc" ? "UTC" : "local"})
-                </span>
-              )}
+              {column.key === "time" && ` (${prefs.value.zone === "utc" ? "UTC" : "local"})`}
             </div>
           ))}
         </div>

@@ -13,7 +13,7 @@ import {
   parseRfc3339,
   printDuration,
   printRange,
-  printResolved,
+  printShort,
   type Range,
   resolve,
 } from "../state/time.ts";
@@ -39,7 +39,7 @@ function nameOf(range: Range | null): string {
     return PRESETS.find(([text]) => parseDuration(text) === since.before)?.[1] ?? `Last ${length}`;
   }
   if (isRelative(range)) return printRange(range).replace("..", " – ");
-  return printResolved(resolve(range, now()), prefs.value.zone);
+  return printShort(resolve(range, now()), prefs.value.zone);
 }
 
 export function TimeRange() {

@@ -28,9 +28,10 @@ function pressed(event: KeyboardEvent): void {
 
 /** Closes the panel and gives the focus back to its row. */
 export function closePanel(): void {
-  const row = document.querySelector<HTMLElement>(".row.is-selected [tabindex='0'], .row.is-selected [role='gridcell']");
+  const row = document.querySelector(".row.is-selected");
+  const cell = row?.querySelector<HTMLElement>("[tabindex='0']") ?? row?.querySelector<HTMLElement>("[role='gridcell']");
   change({ selected: null, tab: "request" });
-  (row ?? document.querySelector<HTMLElement>("[role='grid'] [tabindex='0']"))?.focus();
+  (cell ?? document.querySelector<HTMLElement>("[role='grid'] [tabindex='0']"))?.focus();
 }
 
 function moveRange(by: typeof step | typeof zoomOut, direction: -1 | 1 = 1): boolean {

@@ -65,7 +65,8 @@ export function printDuration(length: Micros): string {
 export function sayDuration(length: Micros): string {
   if (length < 1000) return `${length} µs`;
   if (length < SECOND) return `${trim(length / 1000)} ms`;
-  if (length < 2 * MINUTE) return `${trim(length / SECOND)} s`;
+  if (length < 10 * SECOND) return `${trim(length / SECOND)} s`;
+  if (length < 2 * MINUTE) return `${Math.round(length / (SECOND / 10)) / 10} s`;
   if (length < 2 * HOUR) return `${Math.floor(length / MINUTE)} min ${Math.floor((length % MINUTE) / SECOND)} s`;
   if (length < 2 * DAY) return `${Math.floor(length / HOUR)} h ${Math.floor((length % HOUR) / MINUTE)} min`;
   return `${Math.floor(length / DAY)} d ${Math.floor((length % DAY) / HOUR)} h`;
@@ -161,6 +162,15 @@ export function printResolved({ since, until }: Resolved, zone: Zone): string {
   return `${day} ${short(since, zone)} – ${day === end ? "" : `${end} `}${short(until, zone)}`;
 }
 
+/** As short as a button: no year, no part of a second. The whole is beside the results. */
+export function printShort({ since, until }: Resolved, zone: Zone): string {
+  if (since === null || until === null) return printResolved({ since, until }, zone);
+  const day = (at: Micros) => printDay(at, zone).replace(/ \d{4}$/, "");
+  const clock = (at: Micros) => printClock(at, zone, 0);
+  const end = day(since) === day(until) ? "" : `${day(until)} `;
+  return `${day(since)} ${clock(since)} – ${end}${clock(until)}`;
+}
+
 function short(at: Micros, zone: Zone): string {
   return printClock(at, zone, mod(at, SECOND) === 0 ? 0 : 3);
 }
@@ -195,6 +205,11 @@ export function parseRange(text: string, now: Micros, zone: Zone, day: Micros = 
   if (range === null) return null;
   const { since, until } = resolve(range, now);
   return since !== null && until !== null && since >= until ? null : range;
+}
+
+/** The form of the address read back. Whether it ends before it begins is for the answer to say: that depends on now. */
+export function readPrinted(text: string): Range | null {
+  return readRange(text, 0, "utc", 0);
 }
 
 function readRange(text: string, now: Micros, zone: Zone, day: Micros): Range | null {

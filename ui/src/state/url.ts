@@ -1,6 +1,6 @@
 // What the page shows, as its address: all of it, so that a link is the same view (docs/ui.md has the form).
 
-import { parseRange, printRange, type Range } from "./time.ts";
+import { printRange, type Range, readPrinted } from "./time.ts";
 
 export type Unit = "request" | "event";
 export type Tab = "request" | "response" | "raw";
@@ -55,7 +55,7 @@ export function readAddress(path: string, search: string): View {
   return {
     page: "search",
     filter: parameters.get("f") ?? "",
-    range: range === null ? null : parseRange(range, 0, "utc"),
+    range: range === null ? null : readPrinted(range),
     unit: parameters.get("unit") === "event" ? "event" : "request",
     selected: selected !== null && ID.test(selected) ? selected : null,
     tab: tabOf(parameters.get("tab")),
