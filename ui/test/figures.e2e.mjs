@@ -27,7 +27,7 @@ async function tableSum(page) {
 
 /** The counts of one facet with all its values, and those of events without any. */
 async function facetSum(page, name) {
-  const facet = page.locator(".facet-column .facet", { has: page.locator(`h3:text-is("${name}")`) });
+  const facet = page.locator(".facet-column .facet", { has: page.locator(`h2:text-is("${name}")`) });
   for (const more of await facet.locator("button.facet-more").all()) await more.click();
   await facet.locator("button.facet-more").waitFor({ state: "detached" });
   const counts = await facet.locator(".facet-count").allTextContents();

@@ -86,7 +86,7 @@ function FacetGroup({ facet, total }: { facet: Facet; total: number }) {
   return (
     <details class="facet" open>
       <summary>
-        <h3>{name}</h3>
+        <h2>{name}</h2>
         <span class="muted">{facet.distinct.toLocaleString("en")}</span>
       </summary>
       <ul>

@@ -169,6 +169,9 @@ export function Rows() {
   };
   const pressed = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // Rows that came live have moved the focused one.
+    const focused = (event.target as Element).closest<HTMLElement>("[data-cell]")?.dataset.cell?.split("-").map(Number);
+    if (focused) place = { row: focused[0]!, column: focused[1]! };
     const row = rows[place.row];
     const column = COLUMNS[place.column];
     if (!row || !column) return;

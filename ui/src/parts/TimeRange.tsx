@@ -38,6 +38,9 @@ function nameOf(range: Range | null): string {
     const length = printDuration(since.before);
     return PRESETS.find(([text]) => parseDuration(text) === since.before)?.[1] ?? `Last ${length}`;
   }
+  if (since && "at" in since && until && "before" in until && until.before === 0) {
+    return printShort({ since: since.at, until: null }, prefs.value.zone);
+  }
   if (isRelative(range)) return printRange(range).replace("..", " – ");
   return printShort(resolve(range, now()), prefs.value.zone);
 }

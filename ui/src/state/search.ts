@@ -12,6 +12,8 @@ import { change, isSearch, searchView } from "./view.ts";
 const PAGE_ROWS = 200;
 const MOUNTED_ROWS = 1000;
 const SLOW_MS = 2000;
+/** While live, rows are shown so often at most: each time the whole table is drawn. */
+const SHOW_MS = 250;
 /** While live, the figures follow the rows this often at most. */
 const REFRESH_MS = 5000;
 
@@ -259,13 +261,13 @@ function asFailure(error: unknown): Failure {
 function startLive(view: SearchView): () => void {
   live.value = { state: "connecting", words: "", arrived: 0, skipped: 0 };
   let waiting: Row[] = [];
-  let frame = 0;
+  let showing = 0;
   let refresh = 0;
   const set = (part: Partial<Live>) => {
     if (live.value) live.value = { ...live.value, ...part };
   };
   const show = () => {
-    frame = 0;
+    showing = 0;
     const shown = answer.value;
     if (shown === null || waiting.length === 0) return;
     const known = new Set(shown.rows.map((row) => row.seq));
@@ -296,7 +298,7 @@ function startLive(view: SearchView): () => void {
       },
       arrived(seq, event) {
         waiting.push({ seq, name: String(seq), event, about: null, isNew: true });
-        frame ||= requestAnimationFrame(show);
+        showing ||= window.setTimeout(show, SHOW_MS);
       },
       skipped: (count) => set({ skipped: (live.value?.skipped ?? 0) + count }),
       paused: () => set({ state: "paused", words: "paused while this tab is hidden" }),
@@ -305,7 +307,7 @@ function startLive(view: SearchView): () => void {
   );
   return () => {
     end();
-    cancelAnimationFrame(frame);
+    clearTimeout(showing);
     clearTimeout(refresh);
     live.value = null;
   };

@@ -164,7 +164,8 @@ export function printResolved({ since, until }: Resolved, zone: Zone): string {
 
 /** As short as a button: no year, no part of a second. The whole is beside the results. */
 export function printShort({ since, until }: Resolved, zone: Zone): string {
-  if (since === null || until === null) return printResolved({ since, until }, zone);
+  if (since === null) return printResolved({ since, until }, zone);
+  if (until === null) return `from ${printDay(since, zone).replace(/ \d{4}$/, "")} ${printClock(since, zone, 0)}`;
   const day = (at: Micros) => printDay(at, zone).replace(/ \d{4}$/, "");
   const clock = (at: Micros) => printClock(at, zone, 0);
   const end = day(since) === day(until) ? "" : `${day(until)} `;

@@ -1,6 +1,7 @@
 // The view that is shown, and its address: one is always the other.
 
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
+import { visible } from "./hostile.ts";
 import { FIRST_VIEW, printAddress, readAddress, type SearchView, type View } from "./url.ts";
 
 export const view = signal<View>(readAddress(location.pathname, location.search));
@@ -16,6 +17,12 @@ function show(next: View): void {
 }
 
 addEventListener("popstate", () => show(readAddress(location.pathname, location.search)));
+
+effect(() => {
+  const shown = view.value;
+  const name = shown.page === "event" ? `event ${shown.id}` : shown.filter || "Search";
+  document.title = `${visible(name.slice(0, 80))} · decklog`;
+});
 
 /** Shows another view; `replace` leaves no step to go back to. */
 export function go(next: View, how: "push" | "replace" = "push"): void {
