@@ -166,7 +166,7 @@ test("an event's raw tab is the stored line; its facts are right", async () => {
   await details.waitFor();
   assert.match(
     await details.locator(".sentence").textContent(),
-    /mallory patched configmaps kube-system\/coredns\..*Allowed by ClusterRoleBinding sys-helper → ClusterRole cluster-admin/,
+    /mallory patched ConfigMap kube-system\/coredns\..*Allowed by ClusterRoleBinding sys-helper → ClusterRole cluster-admin/,
   );
   assert.match(await details.textContent(), /4\.688 ms/);
   await page.getByRole("tab", { name: "Raw" }).click();

@@ -21,11 +21,12 @@ export function fileOf(events) {
   return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** Imports `files`, serves them, and resolves when the server has printed its link. */
-export async function serve(files = [attack]) {
+/** Imports `files`, serves them, and resolves when the server has printed its link. `damage` may spoil the data first. */
+export async function serve(files = [attack], damage = () => {}) {
   const folder = mkdtempSync(join(tmpdir(), "decklog-ui-"));
   const data = join(folder, "data");
   for (const file of files) execFileSync(binary, ["import", file, "--data-dir", data, "--cluster", "demo"], { stdio: "pipe" });
+  damage(data);
   const server = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0"], {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],

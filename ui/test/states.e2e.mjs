@@ -2,8 +2,9 @@
 // can be read by everybody: axe, in both themes and at both widths.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { count, launch, NARROW, open, settled, WIDE } from "./browser.mjs";
 import { fileOf, serve } from "./server.mjs";
@@ -126,6 +127,28 @@ test("a failed answer has words and the request's id, and the rest of the page l
   await page.getByRole("button", { name: "Try again" }).click();
   await page.waitForFunction(() => document.querySelector("#headline b").textContent === "91 requests");
   await context.close();
+});
+
+test("a log with a damaged part says what is missing, and counts say at least", async () => {
+  const damaged = await serve(undefined, (data) => {
+    const path = join(
+      data,
+      "journal",
+      readdirSync(join(data, "journal")).find((name) => name.endsWith(".seg")),
+    );
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] ^= 0xff;
+    writeFileSync(path, bytes);
+  });
+  const opened = await open(browser, damaged, { path: "/search?t=.." });
+  const { page, context } = opened;
+  await settled(page);
+  assert.match(await page.locator(".banner.is-warning").textContent(), /^Partial: records \d+ to \d+ are damaged/);
+  assert.match(await page.locator("#headline b").textContent(), /^≥ [\d,]+ requests$/);
+  assert.equal(await count(page), Number((await damaged.api("histogram", { unit: "request" })).total));
+  await check(opened, "partial-1440-light");
+  await context.close();
+  await damaged.stop();
 });
 
 test("live shows what arrives, pauses while hidden, and catches up", async () => {

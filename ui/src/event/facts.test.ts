@@ -17,12 +17,12 @@ const patch: AuditEvent = {
 };
 
 test("the sentence says what a colleague would", () => {
-  assert.equal(sentenceOf(patch), "mallory patched configmaps kube-system/coredns.");
+  assert.equal(sentenceOf(patch), "mallory patched ConfigMap kube-system/coredns.");
   assert.equal(reasonOf(patch), "Allowed by ClusterRoleBinding sys-helper → ClusterRole cluster-admin.");
-  assert.equal(sentenceOf({ ...patch, responseStatus: { code: 403 } }), "mallory was not allowed to patch configmaps kube-system/coredns.");
+  assert.equal(sentenceOf({ ...patch, responseStatus: { code: 403 } }), "mallory was not allowed to patch ConfigMap kube-system/coredns.");
   assert.equal(
     sentenceOf({ ...patch, impersonatedUser: { username: "system:admin" } }),
-    "mallory, acting as system:admin, patched configmaps kube-system/coredns.",
+    "mallory, acting as system:admin, patched ConfigMap kube-system/coredns.",
   );
   assert.equal(
     sentenceOf({ verb: "list", user: {}, objectRef: { resource: "namespaces" }, responseStatus: { code: 401 }, stage: "ResponseStarted" }),
@@ -30,7 +30,7 @@ test("the sentence says what a colleague would", () => {
   );
   assert.equal(
     sentenceOf({ ...patch, verb: "get", objectRef: { resource: "pods", subresource: "exec", namespace: "pay", name: "web" } }),
-    "mallory ran a command in pods pay/web.",
+    "mallory ran a command in Pod pay/web.",
   );
   assert.equal(
     sentenceOf({ verb: "get", requestURI: "/version?x", user: { username: "a" }, responseStatus: { code: 200 } }),

@@ -162,11 +162,52 @@ export function sentenceOf(event: AuditEvent): string {
   }
 }
 
+/** Names for people of the resources that every cluster has; of others the resource's own name does. */
+const KINDS: Record<string, string> = {
+  certificatesigningrequests: "CertificateSigningRequest",
+  clusterrolebindings: "ClusterRoleBinding",
+  clusterroles: "ClusterRole",
+  configmaps: "ConfigMap",
+  controllerrevisions: "ControllerRevision",
+  cronjobs: "CronJob",
+  customresourcedefinitions: "CustomResourceDefinition",
+  daemonsets: "DaemonSet",
+  deployments: "Deployment",
+  endpoints: "Endpoints",
+  endpointslices: "EndpointSlice",
+  events: "Event",
+  horizontalpodautoscalers: "HorizontalPodAutoscaler",
+  ingresses: "Ingress",
+  jobs: "Job",
+  leases: "Lease",
+  limitranges: "LimitRange",
+  mutatingwebhookconfigurations: "MutatingWebhookConfiguration",
+  namespaces: "Namespace",
+  networkpolicies: "NetworkPolicy",
+  nodes: "Node",
+  persistentvolumeclaims: "PersistentVolumeClaim",
+  persistentvolumes: "PersistentVolume",
+  poddisruptionbudgets: "PodDisruptionBudget",
+  pods: "Pod",
+  priorityclasses: "PriorityClass",
+  replicasets: "ReplicaSet",
+  resourcequotas: "ResourceQuota",
+  rolebindings: "RoleBinding",
+  roles: "Role",
+  secrets: "Secret",
+  serviceaccounts: "ServiceAccount",
+  services: "Service",
+  statefulsets: "StatefulSet",
+  storageclasses: "StorageClass",
+  validatingwebhookconfigurations: "ValidatingWebhookConfiguration",
+};
+
 function objectPhrase(event: AuditEvent, isConnection: boolean): string {
   const object = event.objectRef;
   if (!object?.resource) return pathOf(event) ?? "something";
-  const resource = isConnection || !object.subresource ? object.resource : `${object.resource}/${object.subresource}`;
   const name = nameOf(event);
+  const kind = (name !== null && KINDS[object.resource]) || object.resource;
+  const resource = isConnection || !object.subresource ? kind : `${kind}/${object.subresource}`;
   const namespace = object.resource === "namespaces" && object.namespace === name ? undefined : object.namespace;
   if (name === null)
     return namespace ? `${resource} in ${namespace}` : `${resource}${event.verb === "create" ? "" : " of the whole cluster"}`;

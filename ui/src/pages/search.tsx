@@ -14,7 +14,7 @@ import { TimeRange } from "../parts/TimeRange.tsx";
 import { commandOf, exportAs, exporting, stopExport } from "../state/download.ts";
 import { closePanel, toggleLive } from "../state/keys.ts";
 import { prefs } from "../state/prefs.ts";
-import { answer, extent, histogram, live, notice, phase } from "../state/search.ts";
+import { answer, extent, failure, histogram, live, notice, phase } from "../state/search.ts";
 import { printResolved, sayDuration } from "../state/time.ts";
 import { printAddress, type Unit } from "../state/url.ts";
 import { change, follow, searchView } from "../state/view.ts";
@@ -22,6 +22,8 @@ import { change, follow, searchView } from "../state/view.ts";
 export function SearchPage() {
   const { selected, tab } = searchView.value;
   const shown = answer.value;
+  // Without an event or an answer there is nothing to draw or to count.
+  const isBlank = extent.value?.events === 0 || (shown === null && failure.value !== null);
   const isEmpty = shown !== null && shown.rows.length === 0 && phase.value !== "loading" && phase.value !== "slow";
   return (
     <>
@@ -32,14 +34,14 @@ export function SearchPage() {
       </header>
       <main id="main" tabIndex={-1} class={`search ${selected !== null ? "has-panel" : ""}`}>
         <h1 class="hidden">Search</h1>
-        <Headline />
+        {!isBlank && <Headline />}
         <Banners />
-        <Chart />
+        {!isBlank && <Chart />}
         <div class="columns">
           <aside class="facet-column" aria-label="Facets">
             <Facets />
           </aside>
-          <div class="row-column">{isEmpty ? <NoRows rows={shown} /> : shown ? <Rows /> : <Waiting />}</div>
+          <div class="row-column">{isEmpty ? <NoRows rows={shown} /> : shown ? <Rows /> : !isBlank && <Waiting />}</div>
         </div>
       </main>
       {selected !== null && (

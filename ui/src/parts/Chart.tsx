@@ -218,7 +218,7 @@ export function Chart() {
               {label}
             </text>
           ))}
-          {value && <text class="chart-tick" x={plotWidth} y="10" text-anchor="end">{`max ${most}`}</text>}
+          {value && value.total > 0 && <text class="chart-tick" x={plotWidth} y="10" text-anchor="end">{`max ${most}`}</text>}
         </svg>
       </div>
       {bars.length > 0 && (

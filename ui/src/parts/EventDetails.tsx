@@ -77,7 +77,7 @@ async function stagesOf(event: AuditEvent, stopped: AbortSignal): Promise<AuditE
   }
 }
 
-export function EventDetails({ name, tab, onTab }: { name: string; tab: Tab; onTab(tab: Tab): void }) {
+export function EventDetails({ name, tab, onTab }: { name: string; tab: Tab | null; onTab(tab: Tab): void }) {
   const loaded = useSignal<Loaded | null>(null);
   const failure = useSignal<Failure | null>(null);
   const tries = useSignal(0);
@@ -103,9 +103,10 @@ export function EventDetails({ name, tab, onTab }: { name: string; tab: Tab; onT
   );
 }
 
-function Details({ loaded, isOld, tab, onTab }: { loaded: Loaded; isOld: boolean; tab: Tab; onTab(tab: Tab): void }) {
+function Details({ loaded, isOld, tab: chosen, onTab }: { loaded: Loaded; isOld: boolean; tab: Tab | null; onTab(tab: Tab): void }) {
   const { event, raw } = loaded;
   const reason = reasonOf(event);
+  const tab = chosen ?? (event.requestObject === undefined && event.responseObject !== undefined ? "response" : "request");
   return (
     <article class={`details ${isOld ? "is-old" : ""}`} data-event={loaded.name}>
       <p class="sentence">

@@ -32,6 +32,14 @@ export function FailureBox({ failure, onRetry }: { failure: Failure; onRetry(): 
       </div>
     );
   }
+  if (failure.kind === "bad-filter") {
+    return (
+      <div class="state" role="alert">
+        <p>{visible(failure.message)}</p>
+        <p class="muted">The box above marks the place.</p>
+      </div>
+    );
+  }
   return (
     <div class="state is-failure" role="alert">
       <p>{visible(failure.message)}</p>
@@ -77,11 +85,16 @@ export function Banners() {
       {failure.value && <FailureBox failure={failure.value} onRetry={() => void search()} />}
       {shown && !shown.complete && (
         <p class="banner is-warning" role="status">
-          Partial: {visible(shown.reason ?? (shown.gaps.join("; ") || "not everything could be read"))}. Counts are at least what they say.
+          Partial: {visible(whatIsMissing(shown))}. Counts are at least what they say.
         </p>
       )}
     </>
   );
+}
+
+function whatIsMissing({ reason, gaps }: Rows): string {
+  if (gaps.length > 0) return gaps.join("; ");
+  return reason === null ? "not everything could be read" : `a limit stopped the search (${reason})`;
 }
 
 /** In place of rows. */
@@ -155,9 +168,11 @@ function NoMatch({ rows }: { rows: Rows }) {
         <button type="button" onClick={() => change({ filter: "" })}>
           Clear the filter
         </button>
-        <button type="button" onClick={() => change({ range: { since: null, until: null } })}>
-          Search all time
-        </button>
+        {(resolved.since !== null || resolved.until !== null) && (
+          <button type="button" onClick={() => change({ range: { since: null, until: null } })}>
+            Search all time
+          </button>
+        )}
       </p>
     </div>
   );
@@ -182,7 +197,7 @@ function NothingStored() {
           <code>POST {location.origin}/ingest/webhook/NAME</code>
         </dd>
       </dl>
-      <button type="button" onClick={() => void search()}>
+      <button type="button" onClick={() => change({ range: null }, "replace")}>
         Look again
       </button>
     </div>

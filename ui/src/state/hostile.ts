@@ -14,6 +14,24 @@ export function visible(text: string, lines: "escape" | "keep" = "escape"): stri
   });
 }
 
+const SHORT: Record<string, string> = { "\n": "\\n", "\t": "\\t", "\r": "\\r" };
+
+/** The text in pieces; those that were hidden are written out, line breaks as in JSON. */
+export function pieces(text: string): { text: string; wasHidden: boolean }[] {
+  const found: { text: string; wasHidden: boolean }[] = [];
+  let from = 0;
+  for (const match of text.matchAll(HIDDEN)) {
+    if (match.index > from) found.push({ text: text.slice(from, match.index), wasHidden: false });
+    const shown = SHORT[match[0]] ?? visible(match[0]);
+    const last = found.at(-1);
+    if (last?.wasHidden) last.text += shown;
+    else found.push({ text: shown, wasHidden: true });
+    from = match.index + match[0].length;
+  }
+  if (from < text.length) found.push({ text: text.slice(from), wasHidden: false });
+  return found;
+}
+
 /** At most `limit` characters, and how many there are if that is not all. */
 export function clip(text: string, limit: number): { text: string; total: number | null } {
   if (text.length <= limit) return { text, total: null };

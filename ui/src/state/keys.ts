@@ -30,7 +30,7 @@ function pressed(event: KeyboardEvent): void {
 export function closePanel(): void {
   const row = document.querySelector(".row.is-selected");
   const cell = row?.querySelector<HTMLElement>("[tabindex='0']") ?? row?.querySelector<HTMLElement>("[role='gridcell']");
-  change({ selected: null, tab: "request" });
+  change({ selected: null, tab: null });
   (cell ?? document.querySelector<HTMLElement>("[role='grid'] [tabindex='0']"))?.focus();
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { csvCell, csvLine } from "./csv.ts";
 import { CSV_HEADER, csvRow, shellWord } from "./export.ts";
-import { clip, visible } from "./hostile.ts";
+import { clip, pieces, visible } from "./hostile.ts";
 
 test("no cell is a formula", () => {
   for (const text of ["=1+1", "+1", "-1", "@x", "\tx", "\rx"]) assert.ok(csvCell(text).replace(/^"/, "").startsWith("'"), text);
@@ -28,6 +28,15 @@ test("hidden characters are written out", () => {
   assert.equal(visible("ü 😀 名前"), "ü 😀 名前");
   const json = JSON.stringify({ a: "x\u202ey\u{e0041}" });
   assert.deepEqual(JSON.parse(visible(json)), JSON.parse(json));
+});
+
+test("only what was hidden is marked", () => {
+  assert.deepEqual(pieces("a\u202e\nb"), [
+    { text: "a", wasHidden: false },
+    { text: "\\u202E\\n", wasHidden: true },
+    { text: "b", wasHidden: false },
+  ]);
+  assert.deepEqual(pieces(""), []);
 });
 
 test("long texts are clipped with their whole length", () => {

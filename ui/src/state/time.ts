@@ -67,9 +67,14 @@ export function sayDuration(length: Micros): string {
   if (length < SECOND) return `${trim(length / 1000)} ms`;
   if (length < 10 * SECOND) return `${trim(length / SECOND)} s`;
   if (length < 2 * MINUTE) return `${Math.round(length / (SECOND / 10)) / 10} s`;
-  if (length < 2 * HOUR) return `${Math.floor(length / MINUTE)} min ${Math.floor((length % MINUTE) / SECOND)} s`;
-  if (length < 2 * DAY) return `${Math.floor(length / HOUR)} h ${Math.floor((length % HOUR) / MINUTE)} min`;
-  return `${Math.floor(length / DAY)} d ${Math.floor((length % DAY) / HOUR)} h`;
+  if (length < HOUR) return pair(length, MINUTE, "min", SECOND, "s");
+  if (length < 2 * DAY) return pair(length, HOUR, "h", MINUTE, "min");
+  return pair(length, DAY, "d", HOUR, "h");
+}
+
+function pair(length: Micros, large: Micros, largeName: string, small: Micros, smallName: string): string {
+  const rest = Math.floor((length % large) / small);
+  return `${Math.floor(length / large)} ${largeName}${rest === 0 ? "" : ` ${rest} ${smallName}`}`;
 }
 
 function trim(value: number): string {

@@ -14,7 +14,8 @@ export interface SearchView {
   unit: Unit;
   /** The id of the event in the side panel. */
   selected: string | null;
-  tab: Tab;
+  /** Null: the body there is. */
+  tab: Tab | null;
   live: boolean;
   /** Only what was stored before this sequence number. */
   asof: number | null;
@@ -23,7 +24,7 @@ export interface SearchView {
 export interface EventView {
   page: "event";
   id: string;
-  tab: Tab;
+  tab: Tab | null;
 }
 export type View = SearchView | EventView;
 
@@ -33,15 +34,15 @@ export const FIRST_VIEW: SearchView = {
   range: null,
   unit: "request",
   selected: null,
-  tab: "request",
+  tab: null,
   live: false,
   asof: null,
 };
 
 const ID = /^[0-9A-Za-z-]{1,120}$/;
 
-function tabOf(text: string | null): Tab {
-  return text === "response" || text === "raw" ? text : "request";
+function tabOf(text: string | null): Tab | null {
+  return text === "request" || text === "response" || text === "raw" ? text : null;
 }
 
 /** The view of an address; whatever cannot be read is as if it were not there. */
@@ -68,14 +69,14 @@ export function readAddress(path: string, search: string): View {
 export function printAddress(view: View): string {
   const pairs: [string, string][] = [];
   if (view.page === "event") {
-    if (view.tab !== "request") pairs.push(["tab", view.tab]);
+    if (view.tab !== null) pairs.push(["tab", view.tab]);
     return `/event/${view.id}${query(pairs)}`;
   }
   if (view.filter !== "") pairs.push(["f", view.filter]);
   if (view.range !== null) pairs.push(["t", printRange(view.range)]);
   if (view.unit !== "request") pairs.push(["unit", view.unit]);
   if (view.selected !== null) pairs.push(["sel", view.selected]);
-  if (view.selected !== null && view.tab !== "request") pairs.push(["tab", view.tab]);
+  if (view.selected !== null && view.tab !== null) pairs.push(["tab", view.tab]);
   if (view.live) pairs.push(["live", "1"]);
   if (view.asof !== null) pairs.push(["asof", String(view.asof)]);
   return `/search${query(pairs)}`;
