@@ -125,11 +125,12 @@ pub fn id_of(cluster: &str, line: &[u8]) -> EventId {
     EventId(id)
 }
 
-/// The moment of its stage, else when the request came in, else when the event did.
+/// The moment of its stage, else when the request came in, else when the event did; in whole microseconds, as the table
+/// keeps times.
 fn time_of(event: &Event<'_>, ingested_at: Timestamp) -> (Timestamp, RecordFlags) {
     match event.stage_timestamp {
-        Some(time) => (time, RecordFlags::default()),
-        None => (event.request_received_timestamp.unwrap_or(ingested_at), RecordFlags::TIME_INFERRED),
+        Some(time) => (time.to_micros(), RecordFlags::default()),
+        None => (event.request_received_timestamp.unwrap_or(ingested_at).to_micros(), RecordFlags::TIME_INFERRED),
     }
 }
 

@@ -183,6 +183,11 @@ impl Batch {
         &self.bytes
     }
 
+    /// The position, the heads and the bytes, taken apart.
+    pub fn into_parts(self) -> (Option<SourcePosition>, Vec<RecordHead>, Vec<u8>) {
+        (self.position, self.heads, self.bytes)
+    }
+
     /// The bytes of record `index`.
     pub fn record(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.heads[index - 1].end };

@@ -37,6 +37,12 @@ impl Timestamp {
         Self { seconds: (since.as_secs() as i64).min(MAX_SECONDS), nanoseconds: since.subsec_nanos() }
     }
 
+    /// The same moment in whole microseconds, the rest cut off.
+    #[must_use]
+    pub fn to_micros(self) -> Self {
+        Self::from_micros(self.micros())
+    }
+
     /// Microseconds since the epoch, cut, not rounded.
     pub fn micros(self) -> i64 {
         self.seconds * 1_000_000 + i64::from(self.nanoseconds / 1_000)

@@ -6,15 +6,17 @@ mod event;
 mod events;
 mod filter;
 mod lists;
+mod outlet;
 mod parameters;
 mod search;
+mod sql;
 mod stream;
 mod tail;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 pub use tail::TailConfig;
 
@@ -22,11 +24,12 @@ pub(crate) use cursor::CursorKey;
 
 use crate::router::Shared;
 
-/// The routes of the API, of `/metrics` and of the root.
+/// The routes of the API, of `/metrics`, `/openapi.json` and of the root.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(lists::paths))
         .route("/metrics", get(lists::metrics))
+        .route("/openapi.json", get(crate::openapi::get))
         .route("/api/v1/events", get(events::get))
         .route("/api/v1/events/{name}", get(event::get))
         .route("/api/v1/tail", get(tail::get))
@@ -34,6 +37,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v1/facets", get(counts::facets))
         .route("/api/v1/extent", get(counts::extent))
         .route("/api/v1/filter", get(filter::get))
+        .route("/api/v1/sql", post(sql::post))
         .route("/api/v1/fields", get(lists::fields))
         .route("/api/v1/sources", get(lists::sources))
         .route("/api/v1/quarantine", get(lists::quarantine))

@@ -25,6 +25,7 @@ mod health;
 mod limits;
 mod mark;
 mod metrics;
+mod openapi;
 mod parts;
 mod problem;
 mod router;

@@ -43,6 +43,9 @@ pub(crate) struct MarkFacts {
     /// The question in SQL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) query: Option<String>,
+    /// The values of its `$1`, `$2` and so on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) params: Vec<Option<String>>,
     /// The fields whose values were counted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) fields: Vec<String>,

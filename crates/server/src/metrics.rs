@@ -49,6 +49,8 @@ pub(crate) enum QueryResult {
     Incomplete,
     ClientLeft,
     Timeout,
+    /// It was no question, or one that may not be asked.
+    Refused,
     Failed,
 }
 
@@ -59,6 +61,7 @@ impl QueryResult {
             Self::Incomplete => "incomplete",
             Self::ClientLeft => "client_left",
             Self::Timeout => "timeout",
+            Self::Refused => "refused",
             Self::Failed => "failed",
         }
     }

@@ -24,16 +24,22 @@ pub enum ProblemKind {
     CursorMismatch,
     /// Another parameter or header is wrong.
     BadParameter,
+    /// A question in SQL cannot be read, or names something that does not exist.
+    BadQuery,
     /// No credential, or one that is not known.
     Unauthenticated,
     /// The credential does not allow this; the detail names the right.
     Forbidden,
+    /// A statement or function that nobody may use.
+    ForbiddenQuery,
     /// Nothing is there.
     NotFound,
     /// The path exists, but not for this method.
     MethodNotAllowed,
     /// More requests, searches or tails than one identity may have.
     RateLimited,
+    /// The request, or the memory its answer wants, is larger than it may be.
+    TooLarge,
     /// The search took longer than it may.
     QueryTimeout,
     /// A bug; the log says which, under the request's id.
@@ -45,6 +51,27 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::BadFilter,
+        Self::BadTime,
+        Self::BadCursor,
+        Self::CursorMismatch,
+        Self::BadParameter,
+        Self::BadQuery,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::ForbiddenQuery,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RateLimited,
+        Self::TooLarge,
+        Self::QueryTimeout,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Starting,
+    ];
+
     /// Word, title and status.
     fn facts(self) -> (&'static str, &'static str, StatusCode) {
         match self {
@@ -53,11 +80,14 @@ impl ProblemKind {
             Self::BadCursor => ("bad-cursor", "The cursor cannot be used", StatusCode::BAD_REQUEST),
             Self::CursorMismatch => ("cursor-mismatch", "The cursor belongs to another question", StatusCode::BAD_REQUEST),
             Self::BadParameter => ("bad-parameter", "A parameter is wrong", StatusCode::BAD_REQUEST),
+            Self::BadQuery => ("bad-query", "The query cannot be answered", StatusCode::BAD_REQUEST),
             Self::Unauthenticated => ("unauthenticated", "Who are you?", StatusCode::UNAUTHORIZED),
             Self::Forbidden => ("forbidden", "Not allowed", StatusCode::FORBIDDEN),
+            Self::ForbiddenQuery => ("forbidden-query", "Such queries are not allowed", StatusCode::FORBIDDEN),
             Self::NotFound => ("not-found", "Nothing is here", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => ("method-not-allowed", "Not with this method", StatusCode::METHOD_NOT_ALLOWED),
             Self::RateLimited => ("rate-limited", "Too much at once", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooLarge => ("too-large", "Too large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::QueryTimeout => ("query-timeout", "The search took too long", StatusCode::GATEWAY_TIMEOUT),
             Self::Internal => ("internal", "Something broke in decklog", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unavailable => ("unavailable", "Not available now", StatusCode::SERVICE_UNAVAILABLE),
@@ -68,6 +98,11 @@ impl ProblemKind {
     /// The last part of the problem's type.
     pub fn word(self) -> &'static str {
         self.facts().0
+    }
+
+    /// The problem's type.
+    pub fn uri(self) -> String {
+        format!("{TYPE_BASE}{}", self.word())
     }
 
     /// The status it is answered with.
@@ -81,6 +116,9 @@ impl ProblemKind {
 pub struct ParameterError {
     /// Its name.
     pub parameter: String,
+    /// The line of the first wrong character, counted from 1, in a text that may have several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     /// The first wrong character, counted from 1, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
@@ -149,16 +187,8 @@ impl Problem {
 
     /// The body, for a request of that id on that path.
     pub(crate) fn body(&self, instance: &str, request_id: &str) -> Vec<u8> {
-        let (word, title, status) = self.kind.facts();
-        let body = ProblemBody {
-            kind: format!("{TYPE_BASE}{word}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
-            instance,
-            errors: &self.errors,
-            request_id,
-        };
+        let (_, title, status) = self.kind.facts();
+        let body = ProblemBody { kind: self.kind.uri(), title, status: status.as_u16(), detail: &self.detail, instance, errors: &self.errors, request_id };
         serde_json::to_vec(&body).expect("strings and numbers are always JSON")
     }
 }

@@ -25,7 +25,7 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 17] = [
+pub(crate) const PATHS: [&str; 19] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
@@ -37,10 +37,12 @@ pub(crate) const PATHS: [&str; 17] = [
     "/api/v1/quarantine",
     "/api/v1/quarantine/export",
     "/api/v1/sources",
+    "/api/v1/sql",
     "/api/v1/tail",
     "/healthz",
     "/livez",
     "/metrics",
+    "/openapi.json",
     "/readyz",
     "/version",
 ];

@@ -6,6 +6,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use common::{Setup, Store, get};
 use decklog_server::Server;
@@ -168,4 +169,31 @@ async fn a_filter_is_read_and_completed_with_counts() {
     store.slow.store(100, Ordering::Relaxed);
     let slow = json(&server, "/api/v1/filter?text=user:").await;
     assert_eq!(slow["completion"]["items"], json!([]), "values that are not there in time are left out");
+}
+
+#[tokio::test]
+async fn a_count_ends_when_its_client_leaves() {
+    for (path, what) in [("/api/v1/facets?field=user", "facets"), ("/api/v1/histogram", "histogram")] {
+        let setup = Setup::default();
+        let store = setup.store.clone();
+        store.events(0..2_000);
+        store.slow.store(5, Ordering::Relaxed);
+        let server = setup.serve().await;
+        let asking = tokio::spawn(get(server.address(), path));
+        let begun = async {
+            while store.n_hits.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), begun).await.unwrap();
+        asking.abort();
+        assert_eq!(store.mark(what).await["count"], 0);
+        // 2,000 hits at 5 ms are 10 s.
+        let ended = async {
+            let line = format!("decklog_query_duration_seconds_count{{kind=\"{what}\",result=\"client_left\"}} 1");
+            while !get(server.address(), "/metrics").await.text().contains(&line) {}
+        };
+        tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap();
+        assert!(store.n_hits.load(Ordering::Relaxed) < 1_000, "{path}");
+    }
 }

@@ -12,6 +12,8 @@ pub struct JournalConfig {
     pub queue_bytes: u64,
     /// Bytes of a staged body kept in memory; a larger one goes to a file of its own. Default 8 MiB.
     pub body_in_memory: u64,
+    /// Bytes of the newest records that are kept in memory for readers. Default 16 MiB.
+    pub recent_bytes: u64,
     /// Different events a staged body may have; of each some 70 bytes are kept in memory until it is committed. A
     /// body of more is refused. Default 4,194,304: a body of 1 GiB whose events have 256 bytes.
     pub max_body_events: usize,
@@ -54,6 +56,7 @@ impl Default for JournalConfig {
             segment_size: 64 << 20,
             queue_bytes: 64 << 20,
             body_in_memory: 8 << 20,
+            recent_bytes: 16 << 20,
             max_body_events: 4 << 20,
             max_age: None,
             max_size: None,

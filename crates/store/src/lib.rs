@@ -23,6 +23,7 @@
 
 pub mod journal;
 pub mod view;
+pub mod table;
 pub mod quarantine;
 pub mod damage;
 pub mod config;
@@ -37,6 +38,6 @@ pub use config::{DuplicateWindow, JournalConfig};
 pub use damage::Damage;
 pub use error::OpenError;
 pub use journal::{Environment, Health, JournalStats, LocalJournal, LocalReader, ReaderStats, StartFrom};
-pub use metrics::{JournalMetrics, QuarantineMetrics};
+pub use metrics::{JournalMetrics, QuarantineMetrics, TableMetrics};
 pub use quarantine::{LocalQuarantine, QuarantineConfig, QuarantineView, Quarantined};
 pub use view::{BlockRead, BlockRef, JournalView};

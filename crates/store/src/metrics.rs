@@ -118,6 +118,57 @@ impl JournalMetrics {
     }
 }
 
+/// The table's metrics. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct TableMetrics {
+    files: Gauge,
+    size: Gauge,
+    days: Gauge,
+    written: Counter,
+    flush: Histogram,
+    compactions: Counter,
+}
+
+impl Default for TableMetrics {
+    fn default() -> Self {
+        Self {
+            files: Gauge::default(),
+            size: Gauge::default(),
+            days: Gauge::default(),
+            written: Counter::default(),
+            flush: Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
+            compactions: Counter::default(),
+        }
+    }
+}
+
+impl TableMetrics {
+    /// Adds all of them to `registry`, which is to have no prefix.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("decklog_table_files", "Files the table consists of", self.files.clone());
+        registry.register("decklog_table_size_bytes", "Their size", self.size.clone());
+        registry.register("decklog_table_days", "Days that have events in the table", self.days.clone());
+        registry.register("decklog_table_written_events", "Events written to the table", self.written.clone());
+        registry.register("decklog_table_flush_duration_seconds", "Time to write the events that waited", self.flush.clone());
+        registry.register("decklog_table_compactions", "Times that files were merged", self.compactions.clone());
+    }
+
+    pub(crate) fn holds(&self, n_files: usize, size: u64, n_days: usize) {
+        self.files.set(gauge(n_files as u64));
+        self.size.set(gauge(size));
+        self.days.set(gauge(n_days as u64));
+    }
+
+    pub(crate) fn flushed(&self, n_events: u64, took: Duration) {
+        self.written.inc_by(n_events);
+        self.flush.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn compacted(&self) {
+        self.compactions.inc();
+    }
+}
+
 /// The quarantine's metrics. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct QuarantineMetrics {

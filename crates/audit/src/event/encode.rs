@@ -22,10 +22,60 @@ pub enum EncodeError {}
 /// # Errors
 /// None at present.
 pub fn write_log_line(event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    out.extend_from_slice(b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\"");
-    event_members(event, &mut Members { out, first: false });
-    out.extend_from_slice(b"}\n");
+    write_line_of_parts(event, &JsonParts::default(), out);
+    out.push(b'\n');
     Ok(())
+}
+
+/// Parts of an event that are kept as the JSON text [`write_log_line`] wrote for them, such as in a table's column.
+/// Where one is empty, the event's own field is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JsonParts<'a> {
+    /// `user.extra`.
+    pub user_extra: &'a str,
+    /// `impersonatedUser.extra`.
+    pub impersonated_extra: &'a str,
+    /// `responseStatus.details`.
+    pub status_details: &'a str,
+    /// `annotations`.
+    pub annotations: &'a str,
+}
+
+/// Appends what [`write_log_line`] writes, without the newline, for an event some of whose parts are JSON text already.
+pub fn write_line_of_parts(event: &Event<'_>, parts: &JsonParts<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\"");
+    event_members(event, parts, &mut Members { out, first: false });
+    out.push(b'}');
+}
+
+/// Appends a user's extra as [`write_log_line`] does; nothing if there is none.
+pub fn write_extra(user: &UserInfo<'_>, out: &mut Vec<u8>) {
+    let Some(extra) = user.extra.as_deref().filter(|extra| !extra.is_empty()) else { return };
+    Members { out, first: true }.braces(|inner| {
+        for (key, values) in sorted_last(extra) {
+            inner.key(key);
+            match values {
+                Some(values) => write_texts(values, inner.out),
+                None => inner.out.extend_from_slice(b"null"),
+            }
+        }
+    });
+}
+
+/// Appends a status' details as [`write_log_line`] does.
+pub fn write_status_details(details: &StatusDetails<'_>, out: &mut Vec<u8>) {
+    Members { out, first: true }.braces(|inner| status_details(details, inner));
+}
+
+/// Appends an event's annotations as [`write_log_line`] does; nothing if there are none.
+pub fn write_annotations(event: &Event<'_>, out: &mut Vec<u8>) {
+    let Some(annotations) = event.annotations.as_deref().filter(|annotations| !annotations.is_empty()) else { return };
+    Members { out, first: true }.braces(|inner| {
+        for (key, value) in sorted_last(annotations) {
+            inner.key(key);
+            write_text(value, inner.out);
+        }
+    });
 }
 
 /// Appends the body kube-apiserver's webhook backend posts for `events`.
@@ -43,22 +93,22 @@ pub fn write_event_list<'e, 'a: 'e>(events: impl IntoIterator<Item = &'e Event<'
         let mut members = Members { out, first: true };
         members.text("kind", &event.kind);
         members.text("apiVersion", &event.api_version);
-        event_members(event, &mut members);
+        event_members(event, &JsonParts::default(), &mut members);
         out.push(b'}');
     }
     out.extend_from_slice(if out.len() == start { b"null}\n" } else { b"]}\n" });
     Ok(())
 }
 
-fn event_members(event: &Event<'_>, members: &mut Members<'_>) {
+fn event_members(event: &Event<'_>, parts: &JsonParts<'_>, members: &mut Members<'_>) {
     members.always("level", &event.level);
     members.always("auditID", &event.audit_id);
     members.always("stage", &event.stage);
     members.always("requestURI", &event.request_uri);
     members.always("verb", &event.verb);
-    members.object("user", |inner| user(&event.user, inner));
+    members.object("user", |inner| user(&event.user, parts.user_extra, inner));
     if let Some(impersonated) = &event.impersonated_user {
-        members.object("impersonatedUser", |inner| user(impersonated, inner));
+        members.object("impersonatedUser", |inner| user(impersonated, parts.impersonated_extra, inner));
     }
     if let Some(metadata) = &event.authentication_metadata {
         members.object("authenticationMetadata", |inner| inner.text("impersonationConstraint", &metadata.impersonation_constraint));
@@ -69,29 +119,20 @@ fn event_members(event: &Event<'_>, members: &mut Members<'_>) {
         members.object("objectRef", |inner| object_reference(object, inner));
     }
     if let Some(answer) = &event.response_status {
-        members.object("responseStatus", |inner| status(answer, inner));
+        members.object("responseStatus", |inner| status(answer, parts.status_details, inner));
     }
     members.raw("requestObject", event.request_object);
     members.raw("responseObject", event.response_object);
     members.time("requestReceivedTimestamp", event.request_received_timestamp);
     members.time("stageTimestamp", event.stage_timestamp);
-    annotations(event, members);
+    members.part("annotations", parts.annotations, |out| write_annotations(event, out));
 }
 
-fn user(user: &UserInfo<'_>, members: &mut Members<'_>) {
+fn user(user: &UserInfo<'_>, extra: &str, members: &mut Members<'_>) {
     members.text("username", &user.username);
     members.text("uid", &user.uid);
     members.texts("groups", &user.groups);
-    let Some(extra) = user.extra.as_deref().filter(|extra| !extra.is_empty()) else { return };
-    members.object("extra", |inner| {
-        for (key, values) in sorted_last(extra) {
-            inner.key(key);
-            match values {
-                Some(values) => write_texts(values, inner.out),
-                None => inner.out.extend_from_slice(b"null"),
-            }
-        }
-    });
+    members.part("extra", extra, |out| write_extra(user, out));
 }
 
 fn object_reference(object: &ObjectReference<'_>, members: &mut Members<'_>) {
@@ -105,16 +146,18 @@ fn object_reference(object: &ObjectReference<'_>, members: &mut Members<'_>) {
     members.text("subresource", &object.subresource);
 }
 
-fn status(status: &Status<'_>, members: &mut Members<'_>) {
+fn status(status: &Status<'_>, details: &str, members: &mut Members<'_>) {
     members.text("kind", &status.kind);
     members.text("apiVersion", &status.api_version);
     members.object("metadata", |inner| list_meta(&status.metadata, inner));
     members.text("status", &status.status);
     members.text("message", &status.message);
     members.text("reason", &status.reason);
-    if let Some(details) = &status.details {
-        members.object("details", |inner| status_details(details, inner));
-    }
+    members.part("details", details, |out| {
+        if let Some(details) = &status.details {
+            write_status_details(details, out);
+        }
+    });
     members.whole("code", status.code.filter(|code| *code != 0));
 }
 
@@ -143,16 +186,6 @@ fn status_details(details: &StatusDetails<'_>, members: &mut Members<'_>) {
         members.out.push(b']');
     }
     members.whole("retryAfterSeconds", details.retry_after_seconds.filter(|seconds| *seconds != 0));
-}
-
-fn annotations(event: &Event<'_>, members: &mut Members<'_>) {
-    let Some(annotations) = event.annotations.as_deref().filter(|annotations| !annotations.is_empty()) else { return };
-    members.object("annotations", |inner| {
-        for (key, value) in sorted_last(annotations) {
-            inner.key(key);
-            write_text(value, inner.out);
-        }
-    });
 }
 
 /// A Go map as it is written: keys in byte order, of repeated keys the last.
@@ -227,6 +260,18 @@ impl Members<'_> {
                 self.out.push(b'"');
             }
             None => self.out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// A value that `text` holds as JSON or `write` writes; left out if neither gives anything.
+    fn part(&mut self, name: &str, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        let (start, was_first) = (self.out.len(), self.first);
+        self.key(name);
+        let value_start = self.out.len();
+        if text.is_empty() { write(self.out) } else { self.out.extend_from_slice(text.as_bytes()) }
+        if self.out.len() == value_start {
+            self.out.truncate(start);
+            self.first = was_first;
         }
     }
 

@@ -54,6 +54,9 @@ pub(super) struct Parser {
     n_clauses: usize,
     /// Where the open brackets stand.
     opened: Vec<usize>,
+    /// No name with an operator begins before this character: a long name without one is not read again from each of
+    /// its segments.
+    nameless_before: usize,
 }
 
 /// The name and operator a clause begins with.
@@ -71,18 +74,21 @@ type Result<T> = std::result::Result<T, FilterError>;
 
 impl Parser {
     pub(super) fn new(text: &str) -> Self {
-        Self { cursor: Cursor::new(text), now: Timestamp::default(), n_clauses: 0, opened: Vec::new() }
+        Self { cursor: Cursor::new(text), now: Timestamp::default(), n_clauses: 0, opened: Vec::new(), nameless_before: 0 }
     }
 
-    /// The beginning of the clause that starts here; `None` where it is none, with the cursor where that was seen.
+    /// The beginning of the clause that starts here; `None` where it is none, with the cursor somewhere behind.
     pub(super) fn clause_head(&mut self) -> Option<ClauseHead> {
-        let segments = self.field_segments()?;
+        let segments = self.name()?;
         let name_end = self.cursor.at;
         self.cursor.skip_space();
         let operator_start = self.cursor.at;
         let operator_end = match self.operator("") {
             Ok(Some(_)) => self.cursor.at,
-            Ok(None) => return None,
+            Ok(None) => {
+                self.nameless_before = operator_start;
+                return None;
+            }
             Err(foreign) => operator_start + foreign.length,
         };
         Some(ClauseHead { segments, name_end, operator_start, operator_end })
@@ -241,12 +247,13 @@ impl Parser {
     /// A clause if an operator follows what may be a field's name, else a text.
     fn clause_or_text(&mut self) -> Result<Expression> {
         let start = self.cursor.at;
-        if let Some(segments) = self.field_segments() {
+        if let Some(segments) = self.name() {
             let end = self.cursor.at;
             self.cursor.skip_space();
             if let Some(operator) = self.operator(&self.cursor.slice(start, end))? {
                 return self.clause(start, end, &segments, operator);
             }
+            self.nameless_before = self.cursor.at;
         }
         self.cursor.at = start;
         self.text()
@@ -273,6 +280,18 @@ impl Parser {
             ));
         }
         Ok(())
+    }
+
+    /// The segments of what may be a field's name; `None` if it cannot be one or was seen to have no operator.
+    fn name(&mut self) -> Option<Vec<NameSegment>> {
+        if self.cursor.at < self.nameless_before {
+            return None;
+        }
+        let segments = self.field_segments();
+        if segments.is_none() {
+            self.nameless_before = self.cursor.at;
+        }
+        segments
     }
 
     /// The segments of what may be a field's name; `None` if it cannot be one.

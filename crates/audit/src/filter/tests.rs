@@ -94,6 +94,16 @@ fn mistakes_are_told_as_wanted() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Each text might be the first segment of a long name, which must not be read to its end again for each.
+#[test]
+fn long_names_without_an_operator_are_texts() {
+    let texts = "\"a\".".repeat(400);
+    let filter = Filter::parse(&texts, now()).unwrap();
+    assert!(matches!(filter.expression(), Expression::And(parts) if parts.len() == 800));
+    assert_eq!(Filter::parse("x.\"y\".1 verb:get", now()).unwrap().to_string(), "x. and y and .1 and verb:get");
+    assert_eq!(Filter::parse("a\"b\":c", now()).unwrap_err().code, "unknown-field");
+}
+
 /// Values of all kinds, well and badly written.
 fn value_text() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use decklog_audit::access::Identity;
-use decklog_audit::filter::fields::{Below, FIELDS, FieldInfo};
+use decklog_audit::filter::fields::{Below, FIELDS, Field, FieldInfo, KEY_ALIASES, KeyAlias};
 use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
@@ -75,11 +75,18 @@ impl FieldItem {
             note: field.note,
         }
     }
+
+    /// A short name of an entry of a map, such as `decision`.
+    fn of_alias(alias: &KeyAlias) -> Self {
+        let field = Field::keyed(alias.field, alias.key);
+        let kind = field.kind();
+        Self { name: alias.name, aliases: &[], kind: kind.name(), ordered: kind.is_ordered(), below: "nothing", note: alias.note, ..Self::of(field.info) }
+    }
 }
 
 pub(crate) async fn fields(uri: Uri) -> Result<Json<Items<FieldItem>>, Problem> {
     Parameters::read(&uri, &[]).finish()?;
-    Ok(Json(Items { items: FIELDS.iter().map(FieldItem::of).collect() }))
+    Ok(Json(Items { items: FIELDS.iter().map(FieldItem::of).chain(KEY_ALIASES.iter().map(FieldItem::of_alias)).collect() }))
 }
 
 #[derive(Serialize)]

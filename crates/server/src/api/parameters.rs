@@ -147,13 +147,8 @@ impl Parameters {
         match Filter::parse(&question.filter_text, now) {
             Ok(filter) => question.filter = filter,
             Err(error) => {
-                let error = ParameterError {
-                    parameter: "filter".to_owned(),
-                    column: Some(error.column),
-                    length: Some(error.length),
-                    message: error.message,
-                    help: error.help,
-                };
+                let error =
+                    ParameterError { column: Some(error.column), length: Some(error.length), ..ParameterError::new("filter", error.message, error.help) };
                 return self.errors.push((ProblemKind::BadFilter, error));
             }
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use decklog_audit::filter::Candidate;
 use decklog_audit::journal::{AppendError, Appended, Appending, Batch, EventId, Journal, Origin, RecordKind, Staged};
-use decklog_audit::search::{Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher};
+use decklog_audit::search::{Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher, SqlError, SqlErrorKind, SqlRequest, SqlSummary};
 use decklog_audit::{Event, Timestamp};
 use decklog_server::{AccessConfig, Build, Check, Parts, QuarantineItem, QuarantineRequest, QuarantineView, Server, ServerConfig, ServerMetrics, SourceStatus};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -185,6 +185,33 @@ impl Searcher for Store {
         }
         Ok(SearchSummary { n_matched, n_returned, n_scanned: n_matched, extent: None, gaps: self.gaps.lock().unwrap().clone() })
     }
+
+    /// Knows a few questions: `rows N` gives so many, each as slow as a hit; the word of an error kind gives that error.
+    fn sql(&self, request: &SqlRequest, out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<SqlSummary, SqlError> {
+        let kind = match request.query.as_str() {
+            "bad" => SqlErrorKind::Bad,
+            "forbidden" => SqlErrorKind::Forbidden,
+            "memory" => SqlErrorKind::Memory,
+            "timeout" => SqlErrorKind::Timeout,
+            "unavailable" => SqlErrorKind::Unavailable,
+            "failed" => SqlErrorKind::Failed,
+            _ => {
+                let n_rows: u64 = request.query.split(' ').nth(1).unwrap().parse().unwrap();
+                for row in 0..n_rows {
+                    std::thread::sleep(Duration::from_millis(self.slow.load(Ordering::Relaxed)));
+                    self.n_hits.fetch_add(1, Ordering::Relaxed);
+                    if request.stop.is_stopped() {
+                        return Err(SqlError::new(SqlErrorKind::Stopped, "stopped"));
+                    }
+                    if out(format!("{:?} {row} {:?} {:?}\n", request.format, request.params, request.limit).as_bytes()).is_break() {
+                        return Ok(SqlSummary { n_rows: row, ..SqlSummary::default() });
+                    }
+                }
+                return Ok(SqlSummary { n_rows, cut: request.limit == Some(n_rows as usize), gaps: self.gaps.lock().unwrap().clone() });
+            }
+        };
+        Err(SqlError { help: Some("a secret-free help".to_owned()), place: Some((2, 7)), ..SqlError::new(kind, "there is no `x`") })
+    }
 }
 
 fn matches(request: &SearchRequest, seq: u64, record: &Record, origin: &Arc<Origin>) -> bool {
@@ -289,6 +316,11 @@ impl Answer {
 
 /// Sends a request on a connection of its own and gives the answer's head and body as it comes.
 pub async fn open(address: SocketAddr, method: Method, target: &str, headers: &[(&str, &str)]) -> hyper::Response<Incoming> {
+    open_with(address, method, target, headers, "").await
+}
+
+/// Sends a request that has a body.
+pub async fn open_with(address: SocketAddr, method: Method, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> hyper::Response<Incoming> {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -299,11 +331,16 @@ pub async fn open(address: SocketAddr, method: Method, target: &str, headers: &[
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    sender.send_request(request.body(Full::new(Bytes::new())).unwrap()).await.unwrap()
+    sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
 }
 
 pub async fn send(address: SocketAddr, method: Method, target: &str, headers: &[(&str, &str)]) -> Answer {
-    let (head, body) = open(address, method, target, headers).await.into_parts();
+    read(open(address, method, target, headers).await).await
+}
+
+/// Reads an answer to its end.
+pub async fn read(response: hyper::Response<Incoming>) -> Answer {
+    let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap();
     let trailers = body.trailers().cloned().unwrap_or_default();
     Answer { status: head.status, headers: head.headers, trailers, body: body.to_bytes() }

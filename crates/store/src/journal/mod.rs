@@ -11,6 +11,7 @@
 
 pub(crate) mod shared;
 mod append;
+mod recent;
 mod submit;
 pub(crate) mod duplicates;
 mod body;
@@ -189,6 +190,16 @@ impl LocalJournal {
     /// What was found damaged when it was opened. Damage in older segments is found by reading them.
     pub fn damage(&self) -> Vec<Damage> {
         self.shared.log().damage.clone()
+    }
+
+    /// What names this journal for ever, in hexadecimal: a table notes under it how far it is.
+    pub fn id(&self) -> String {
+        self.shared.journal_id.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The clock it tells the time by.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
     }
 
     /// Its metrics.

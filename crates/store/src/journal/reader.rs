@@ -178,6 +178,14 @@ impl LocalReader {
         Ok(Next::Block(block))
     }
 
+    /// The block at the position, if it is still in memory.
+    fn recent(&mut self) -> Option<RecordBlock> {
+        let block = from_seq(self.shared.recent().get(self.position)?.clone(), self.position);
+        self.position = block.end_seq();
+        self.publish(Some(block.ingested_at), None);
+        Some(block)
+    }
+
     /// A damaged range, as far as it was not passed.
     fn damaged(&mut self, range: &DamagedRange) -> Option<Next> {
         let segment = self.segment.as_ref().map(|(first_seq, _)| segment_name(*first_seq)).unwrap_or_default();
@@ -197,6 +205,9 @@ impl Reader for LocalReader {
             let next_seq = self.shared.next_seq();
             if self.position >= next_seq {
                 return Ok(Next::End);
+            }
+            if let Some(block) = self.recent() {
+                return Ok(Next::Block(block));
             }
             if let Some(gap) = self.enter_segment()? {
                 return Ok(gap);

@@ -10,6 +10,7 @@ use decklog_audit::Timestamp;
 use decklog_audit::journal::{AppendError, EventId};
 
 use super::duplicates::Duplicates;
+use super::recent::Recent;
 use super::segment_writer::Positions;
 use super::submit::{Item, Submission};
 use super::waiting::Waiting;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     work: Condvar,
     window: Mutex<Window>,
     log: Mutex<Log>,
+    recent: Mutex<Recent>,
 }
 
 /// What waits for the writer.
@@ -128,11 +130,16 @@ impl Shared {
             work: Condvar::new(),
             window: Mutex::new(Window { duplicates: recovered.duplicates, parked: Vec::new() }),
             log: Mutex::new(recovered.log),
+            recent: Mutex::default(),
         }
     }
 
     pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
         lock(&self.log)
+    }
+
+    pub(crate) fn recent(&self) -> MutexGuard<'_, Recent> {
+        lock(&self.recent)
     }
 
     pub(crate) fn window(&self) -> MutexGuard<'_, Window> {

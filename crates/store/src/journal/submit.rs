@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use decklog_audit::Timestamp;
-use decklog_audit::journal::{AppendError, Appended, Batch, EventId, Origin, RecordFlags, RecordHead, RecordKind, SourcePosition};
+use decklog_audit::journal::{AppendError, Appended, Batch, EventId, Origin, RecordBlock, RecordFlags, RecordHead, RecordKind, SourcePosition};
 
 use super::body::Body;
 use super::duplicates::{Claim, Identity, Kept, Ticket};
@@ -34,6 +34,8 @@ pub(crate) struct Pending {
     /// Whether it may use the reserve: it holds no events.
     pub(crate) may_use_reserve: bool,
     pub(crate) n_stored: u64,
+    /// What the block holds, for readers that keep up; its sequence number is not known yet.
+    pub(crate) records: RecordBlock,
     pub(crate) answer: Answer,
 }
 
@@ -85,39 +87,31 @@ impl Shared {
     }
 
     fn prepare(&self, batch: Batch, kept: &Kept, answer: Answer, work: &mut Vec<Submission>) -> Option<Item> {
-        let (heads, bytes) = match kept {
-            Kept::All => (None, None),
+        let (origin, ingested_at) = (batch.origin.clone(), batch.ingested_at);
+        let (position, mut heads, bytes) = match kept {
+            Kept::All => batch.into_parts(),
             Kept::Some(kept) => {
                 let (heads, bytes) = select(&batch, kept);
-                (Some(heads), Some(bytes))
+                (batch.position, heads, bytes)
             }
         };
-        let heads = heads.as_deref().unwrap_or(batch.heads());
-        let bytes = bytes.as_deref().unwrap_or(batch.bytes());
-        if heads.is_empty() && batch.position.is_none() {
-            self.metrics.duplicates(&batch.origin.source, answer.n_duplicates);
+        if heads.is_empty() && position.is_none() {
+            self.metrics.duplicates(&origin.source, answer.n_duplicates);
             let appended = Appended { first_seq: None, n_stored: 0, n_duplicates: answer.n_duplicates };
             self.finish(answer, Ok(appended));
             return None;
         }
-        let alone = [placeholder(batch.ingested_at)];
-        let content = Content {
-            origin: &batch.origin,
-            ingested_at: batch.ingested_at,
-            position: batch.position.as_ref(),
-            heads: if heads.is_empty() { &alone } else { heads },
-            bytes,
-            is_checkpoint: false,
-        };
+        let n_stored = heads.len() as u64;
+        if heads.is_empty() {
+            heads.push(placeholder(ingested_at));
+        }
+        let content = Content { origin: &origin, ingested_at, position: position.as_ref(), heads: &heads, bytes: &bytes, is_checkpoint: false };
         match EncodedBlock::new(&content) {
-            Ok(block) => Some(Item::Batch(Pending {
-                may_use_reserve: block.n_events == 0,
-                n_stored: heads.len() as u64,
-                block,
-                position: batch.position,
-                source: batch.origin.source,
-                answer,
-            })),
+            Ok(block) => {
+                let source = Arc::clone(&origin.source);
+                let records = RecordBlock { origin: Arc::new(origin), ingested_at, first_seq: 0, heads, bytes: bytes.into() };
+                Some(Item::Batch(Pending { may_use_reserve: block.n_events == 0, n_stored, block, position, source, records, answer }))
+            }
             Err(error) => {
                 let ids: Vec<EventId> = heads.iter().filter_map(|head| head.id).collect();
                 work.append(&mut self.give_back(ids.into_iter(), answer.ticket));
@@ -204,7 +198,7 @@ impl Shared {
     }
 }
 
-/// Stands in a block that only carries a source's position.
+/// The one record of a block that only carries a source's position: blocks without records are none.
 fn placeholder(ingested_at: Timestamp) -> RecordHead {
     let flags = RecordFlags::default();
     RecordHead { kind: RecordKind::Unknown(0), flags, end: 0, id: None, time: ingested_at, former_id: None }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use decklog_audit::Timestamp;
-use decklog_audit::journal::{AppendError, Appended};
+use decklog_audit::journal::{AppendError, Appended, RecordBlock};
 
 use super::reserve::Reserve;
 use super::retention;
@@ -171,15 +171,21 @@ impl Writer {
             }
         }
         let mut parked = self.shared.confirm(group.iter().flat_map(|pending| pending.block.ids()), now);
-        self.shared.set_next_seq(self.segments.next_seq());
         let mut seq = placed.first_seq;
-        for Pending { block, source, n_stored, answer, .. } in group {
+        let keeps_recent = !self.shared.log().readers.is_empty();
+        let mut answers = Vec::with_capacity(group.len());
+        for Pending { block, source, n_stored, records, answer, .. } in group {
             self.shared.metrics.acknowledged(&source, u64::from(block.n_events));
             self.shared.metrics.duplicates(&source, answer.n_duplicates);
             let appended = Appended { first_seq: (n_stored > 0).then_some(seq), n_stored, n_duplicates: answer.n_duplicates };
+            if keeps_recent {
+                self.shared.recent().push(RecordBlock { first_seq: seq, ..records }, self.shared.config.recent_bytes);
+            }
             seq += u64::from(block.n_records);
-            self.shared.finish(answer, Ok(appended));
+            answers.push((answer, appended));
         }
+        self.shared.set_next_seq(self.segments.next_seq());
+        answers.into_iter().for_each(|(answer, appended)| self.shared.finish(answer, Ok(appended)));
         self.submit_again(&mut parked);
     }
 

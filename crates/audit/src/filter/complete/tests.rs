@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::filter::Filter;
 use crate::filter::ast::Expression;
+use crate::filter::{Filter, fields};
 use crate::json::RawJson;
 use crate::time::Timestamp;
 
