@@ -37,10 +37,12 @@ export function SearchPage() {
         {!isBlank && <Headline />}
         <Banners />
         {!isBlank && <Chart />}
-        <div class="columns">
-          <aside class="facet-column" aria-label="Facets">
-            <Facets />
-          </aside>
+        <div class={`columns ${isBlank ? "is-blank" : ""}`}>
+          {!isBlank && (
+            <aside class="facet-column" aria-label="Facets">
+              <Facets />
+            </aside>
+          )}
           <div class="row-column">{isEmpty ? <NoRows rows={shown} /> : shown ? <Rows /> : !isBlank && <Waiting />}</div>
         </div>
       </main>
@@ -86,7 +88,7 @@ function Headline() {
         </span>
         <span class="muted">
           {length}
-          {all !== undefined && ` of ${all.toLocaleString("en")}`}
+          {all !== undefined && live.value === null && ` of ${complete ? "" : "≥ "}${all.toLocaleString("en")}`}
         </span>
       </p>
       {notice.value && (

@@ -1,6 +1,6 @@
 // The rows: a grid that is walked cell by cell. At narrow widths the same cells are two-line cards.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { AuditEvent } from "../api/types.ts";
 import {
   actedAs,
@@ -131,70 +131,97 @@ const COLUMNS: Column[] = [
 ];
 
 /** Where the keyboard is in the grid; kept outside so that new rows do not move it. */
-let place = { row: 0, column: 1 };
+let place = { name: "", column: 1 };
+
+const open = (row: Row) => change({ selected: row.name }, searchView.value.selected === null ? "push" : "replace");
+
+/** Lines that were drawn: with the same row and state they are drawn once, also when others come before them. */
+const drawn = new WeakMap<Row, { isSelected: boolean; line: preact.VNode }>();
+
+function lineOf(row: Row, isSelected: boolean): preact.VNode {
+  const known = drawn.get(row);
+  if (known?.isSelected === isSelected) return known.line;
+  const line = <RowLine key={row.name} row={row} isSelected={isSelected} />;
+  drawn.set(row, { isSelected, line });
+  return line;
+}
 
 export function Rows() {
   const grid = useRef<HTMLDivElement>(null);
   const shown = answer.value;
   const { selected, filter } = searchView.value;
   const rows = shown?.rows ?? [];
-  place.row = Math.min(place.row, Math.max(0, rows.length - 1));
-  const chosen = rows.findIndex((row) => row.name === selected);
-  if (chosen >= 0) place.row = chosen;
+  const hasChosen = rows.some((row) => row.name === selected);
+
+  // What depends on a row's place is written here, so that a new row on top does not draw all others anew.
+  useLayoutEffect(() => {
+    if (selected !== null && hasChosen) place.name = selected;
+    if (!rows.some((row) => row.name === place.name)) place.name = rows[0]?.name ?? "";
+    const lines = grid.current?.querySelectorAll<HTMLElement>(".row:not(.head)") ?? [];
+    lines.forEach((line, at) => {
+      const index = String((shown?.nDropped ?? 0) + at + 2);
+      if (line.ariaRowIndex !== index) line.ariaRowIndex = index;
+    });
+    if (!grid.current?.contains(document.activeElement)) stopAt(cellAt(place.name, place.column));
+  });
 
   // A row chosen by Back or a link is brought into sight.
   useEffect(() => {
-    if (chosen >= 0) grid.current?.querySelector(".row.is-selected")?.scrollIntoView({ block: "nearest" });
-  }, [selected, chosen >= 0]);
+    if (hasChosen) grid.current?.querySelector(".row.is-selected")?.scrollIntoView({ block: "nearest" });
+  }, [selected, hasChosen]);
 
-  const focusCell = (row: number, column: number) => {
-    const cell = grid.current?.querySelector<HTMLElement>(`[data-cell="${row}-${column}"]`);
-    if (!cell) return;
-    grid.current?.querySelector("[data-cell][tabindex='0']")?.setAttribute("tabindex", "-1");
-    place = { row, column };
-    cell.tabIndex = 0;
-    cell.focus();
-    cell.closest(".row")?.scrollIntoView({ block: "nearest" });
+  const cellAt = (name: string, column: number) => {
+    const line = [...(grid.current?.querySelectorAll<HTMLElement>(".row:not(.head)") ?? [])].find((other) => other.dataset.name === name);
+    return line?.querySelector<HTMLElement>(`[data-column="${column}"]`) ?? null;
   };
-  const open = (row: Row) => change({ selected: row.name }, selected === null ? "push" : "replace");
-  const move = (row: number, column: number) => {
-    if (row >= rows.length) {
+  /** The one cell that Tab comes to. */
+  const stopAt = (cell: HTMLElement | null) => {
+    if (cell === null || cell.tabIndex === 0) return;
+    for (const other of grid.current?.querySelectorAll<HTMLElement>("[data-column][tabindex='0']") ?? []) other.tabIndex = -1;
+    cell.tabIndex = 0;
+  };
+  const focused = (event: FocusEvent) => {
+    const cell = (event.target as Element).closest<HTMLElement>("[data-column]");
+    if (cell === null) return;
+    place = { name: cell.closest<HTMLElement>(".row")!.dataset.name!, column: Number(cell.dataset.column) };
+    stopAt(cell);
+  };
+  const move = (to: number, column: number) => {
+    if (to >= rows.length) {
       void loadMore();
       return;
     }
-    const target = Math.max(0, row);
-    focusCell(target, Math.min(COLUMNS.length - 1, Math.max(0, column)));
+    const row = rows[Math.max(0, to)];
+    const cell = row && cellAt(row.name, Math.min(COLUMNS.length - 1, Math.max(0, column)));
+    if (!cell) return;
+    cell.focus();
+    cell.closest(".row")?.scrollIntoView({ block: "nearest" });
     // With the panel open it follows.
-    if (selected !== null && rows[target]) open(rows[target]);
+    if (selected !== null) open(row);
   };
   const pressed = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    // Rows that came live have moved the focused one.
-    const focused = (event.target as Element).closest<HTMLElement>("[data-cell]")?.dataset.cell?.split("-").map(Number);
-    if (focused) place = { row: focused[0]!, column: focused[1]! };
-    const row = rows[place.row];
+    const at = rows.findIndex((row) => row.name === place.name);
+    const row = rows[at];
     const column = COLUMNS[place.column];
     if (!row || !column) return;
     const letters = prefs.value.shortcuts === "on";
     const term = column.term(row.event);
     const act: Record<string, (() => void) | false | null> = {
-      ArrowDown: () => move(place.row + 1, place.column),
-      ArrowUp: () => move(place.row - 1, place.column),
-      ArrowLeft: () => move(place.row, place.column - 1),
-      ArrowRight: () => move(place.row, place.column + 1),
-      PageDown: () => move(Math.min(rows.length - 1, place.row + 20), place.column),
-      PageUp: () => move(place.row - 20, place.column),
-      Home: () => move(place.row, 0),
-      End: () => move(place.row, COLUMNS.length - 1),
+      ArrowDown: () => move(at + 1, place.column),
+      ArrowUp: () => move(at - 1, place.column),
+      ArrowLeft: () => move(at, place.column - 1),
+      ArrowRight: () => move(at, place.column + 1),
+      PageDown: () => move(Math.min(rows.length - 1, at + 20), place.column),
+      PageUp: () => move(at - 20, place.column),
+      Home: () => move(at, 0),
+      End: () => move(at, COLUMNS.length - 1),
       Enter: () => open(row),
-      j: letters && (() => move(place.row + 1, place.column)),
-      k: letters && (() => move(place.row - 1, place.column)),
+      j: letters && (() => move(at + 1, place.column)),
+      k: letters && (() => move(at - 1, place.column)),
       f: letters && term !== null && (() => change({ filter: addTerm(filter, term) })),
       x: letters && term !== null && (() => change({ filter: addTerm(filter, negate(term)) })),
-      c:
-        letters &&
-        (() =>
-          void navigator.clipboard.writeText(grid.current?.querySelector(`[data-cell="${place.row}-${place.column}"]`)?.textContent ?? "")),
+      c: letters && (() => void navigator.clipboard.writeText(cellAt(row.name, place.column)?.textContent ?? "")),
       r: letters && (() => change({ selected: row.name, tab: "raw" }, selected === null ? "push" : "replace")),
     };
     const doing = act[event.key];
@@ -226,18 +253,17 @@ export function Rows() {
         aria-colcount={COLUMNS.length}
         class={`grid ${days.size > 1 ? "has-days" : ""}`}
         onKeyDown={pressed}
+        onFocusIn={focused}
       >
         <div role="row" class="row head" aria-rowindex={1}>
           {COLUMNS.map((column) => (
             <div key={column.key} role="columnheader" class={`cell cell-${column.key}`}>
               {column.title}
-              {column.key === "time" && ` (${prefs.value.zone === "utc" ? "UTC" : "local"})`}
+              {column.key === "time" && ` (${zone === "utc" ? "UTC" : "local"})`}
             </div>
           ))}
         </div>
-        {rows.map((row, at) => (
-          <RowLine key={row.name} row={row} at={at} index={shown.nDropped + at} isSelected={row.name === selected} onOpen={open} />
-        ))}
+        {rows.map((row) => lineOf(row, row.name === selected))}
       </div>
       <div class="rows-end">
         {shown.next !== null ? (
@@ -254,44 +280,22 @@ export function Rows() {
   );
 }
 
-interface LineProps {
-  row: Row;
-  at: number;
-  index: number;
-  isSelected: boolean;
-  onOpen(row: Row): void;
-}
-
-function RowLine({ row, at, index, isSelected, onOpen }: LineProps) {
+function RowLine({ row, isSelected }: { row: Row; isSelected: boolean }) {
   return (
     <div
       role="row"
-      aria-rowindex={index + 2}
+      data-name={row.name}
       aria-selected={isSelected}
       class={`row ${isSelected ? "is-selected" : ""} ${row.isNew ? "is-new" : ""}`}
       onClick={(event) => {
         // Selecting text is not opening.
         if (getSelection()?.type === "Range") return;
-        const cell = (event.target as Element).closest<HTMLElement>("[data-cell]");
-        if (cell) {
-          const [, column] = cell.dataset.cell!.split("-");
-          place = { row: at, column: Number(column) };
-          cell.focus();
-        }
-        onOpen(row);
+        (event.target as Element).closest<HTMLElement>("[data-column]")?.focus();
+        open(row);
       }}
     >
-      {COLUMNS.map((column, columnAt) => (
-        <div
-          key={column.key}
-          role="gridcell"
-          data-cell={`${at}-${columnAt}`}
-          tabIndex={at === place.row && columnAt === place.column ? 0 : -1}
-          class={`cell cell-${column.key}`}
-          onFocus={() => {
-            place = { row: at, column: columnAt };
-          }}
-        >
+      {COLUMNS.map((column, at) => (
+        <div key={column.key} role="gridcell" data-column={at} tabIndex={-1} class={`cell cell-${column.key}`}>
           {column.cell(row.event)}
         </div>
       ))}

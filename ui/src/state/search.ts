@@ -212,7 +212,11 @@ async function refreshFigures(): Promise<void> {
   const { signal: stopped } = running;
   const resolved = live.value ? resolve(shown.question.range, now()) : shown.resolved;
   const query = { ...questionQuery(shown.question, resolved), asof: live.value ? null : (shown.question.asof ?? shown.asof) };
-  await Promise.all([loadHistogram(query, stopped), loadFacets(query, stopped)]);
+  await Promise.all([
+    loadHistogram(query, stopped),
+    loadFacets(query, stopped),
+    live.value ? loadExtent(stopped).catch(() => undefined) : null,
+  ]);
 }
 
 /** The next page of rows; the newest are taken out when there are too many. */
