@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -67,7 +68,7 @@ fn ask(folder: &Path, filters: &[&str]) {
         let entry = entry.unwrap();
         TableFile { path: entry.file_name().into_string().unwrap(), size: entry.metadata().unwrap().len(), n_rows: None, seqs: None, times: None }
     });
-    let view = Arc::new(TableView { store: Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()), files: files.collect(), next_seq: u64::MAX });
+    let view = Arc::new(TableView { store: Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()), files: files.collect(), last_seqs: BTreeMap::new() });
     let journal = LocalJournal::in_memory().unwrap();
     let searcher = StoreSearcher::new(JournalSearcher::of_journal(&journal).unwrap(), move || Ok(Arc::clone(&view))).unwrap();
     for text in filters {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use decklog_audit::filter::Filter;
 use decklog_audit::journal::RecordBlock;
@@ -16,13 +16,14 @@ use decklog_audit::search::{
     Searcher, count_facets, count_histogram,
 };
 use decklog_audit::{Event, Timestamp};
-use decklog_store::table::place::TablePlace;
+use decklog_store::LocalJournal;
+use decklog_store::table::{Table, TablePlace};
 
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
 use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
-use crate::table::{DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, TableSource, TableView, parted};
+use crate::table::{DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, SnapshotSource, TableSource, TableView, parted};
 use crate::workers::Workers;
 
 /// How often a search begins again because a file it wanted was removed meanwhile.
@@ -54,9 +55,17 @@ impl StoreSearcher {
     /// # Errors
     /// When there is no journal, or it cannot be read.
     pub fn open(data_dir: &Path, place: TablePlace) -> Result<Self, SearchError> {
-        let journal = JournalSearcher::open(data_dir)?;
-        let id = journal.journal_id().unwrap_or_default();
-        Self::new(journal, DeltaSource::new(place, id))
+        Self::new(JournalSearcher::open(data_dir)?, DeltaSource::new(place))
+    }
+
+    /// Searches the journal and the table that are open for writing in this process.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn of_table(journal: &LocalJournal, table: Arc<Table>, place: &TablePlace) -> Result<Self, SearchError> {
+        let store = place.store().map_err(|error| SearchError::Failed(error.to_string()))?;
+        let source = SnapshotSource::new(move || table.snapshot(), store);
+        Self::new(JournalSearcher::of_journal(journal)?, source)
     }
 
     /// Calls `attempt` with the newest version of the table, again while files of it vanish.
@@ -70,12 +79,21 @@ impl StoreSearcher {
         Ok(attempt(&*self.table.view()?, Again::MayNot)?)
     }
 
+    /// What of `request` the table does not have. A journal whose id is not known yet was empty when the version of the
+    /// table was taken, so nothing of it is in there.
+    fn beyond(&self, request: &SearchRequest, view: &TableView) -> Result<SearchRequest, SearchError> {
+        let next_seq = view.next_seq(self.journal.journal_id()?.as_deref());
+        let mut beyond = request.clone();
+        beyond.seqs.from = Some(request.seqs.from.unwrap_or(0).max(next_seq));
+        Ok(beyond)
+    }
+
     fn finder<'a>(&'a self, view: &'a TableView, request: &'a SearchRequest) -> Finder<'a> {
         Finder::new(&self.reader, view, request, self.journal.n_threads)
     }
 
     fn search_once(&self, request: &SearchRequest, view: &TableView, again: Again, answer: &mut Answer<'_>) -> Result<SearchSummary, Interrupted> {
-        let beyond = beyond(request, view);
+        let beyond = self.beyond(request, view)?;
         let plan = Plan::new(&beyond);
         let mut journal = self.journal.snapshot(&plan)?;
         let _closing = Closing(journal.view);
@@ -146,13 +164,6 @@ impl Again {
     fn check(self, outcome: &Outcome) -> Result<(), Interrupted> {
         if outcome.vanished && self == Self::MayBegin { Err(Interrupted::Vanished) } else { Ok(()) }
     }
-}
-
-/// What of `request` the table does not have.
-fn beyond(request: &SearchRequest, view: &TableView) -> SearchRequest {
-    let mut beyond = request.clone();
-    beyond.seqs.from = Some(request.seqs.from.unwrap_or(0).max(view.next_seq));
-    beyond
 }
 
 /// The files that may hold something.
@@ -253,7 +264,7 @@ impl Searcher for StoreSearcher {
         self.with_table(|view, again| {
             let (sinks, outcome) = self.count(&request, view, again, || FacetSink::new(&asked.fields))?;
             let mut counters: Vec<FacetCounter> = asked.fields.iter().map(|_| FacetCounter::default()).collect();
-            let beyond = count_facets(&self.journal, &beyond(&request, view), &asked.fields, &mut counters)?;
+            let beyond = count_facets(&self.journal, &self.beyond(&request, view)?, &asked.fields, &mut counters)?;
             for sink in sinks {
                 counters.iter_mut().zip(sink.counters).for_each(|(counter, other)| counter.merge(other));
             }
@@ -267,7 +278,7 @@ impl Searcher for StoreSearcher {
             let (sinks, outcome) = self.count(&request, view, again, || HistogramSink::new(asked.split.as_ref(), asked.n_buckets))?;
             let mut counter = HistogramCounter::new(asked.n_buckets);
             sinks.iter().for_each(|sink| counter.merge(&sink.counter));
-            let beyond = count_histogram(&self.journal, &beyond(&request, view), asked.split.as_ref(), &mut counter)?;
+            let beyond = count_histogram(&self.journal, &self.beyond(&request, view)?, asked.split.as_ref(), &mut counter)?;
             Ok((counter.histogram(), with_table(beyond, &outcome)))
         })
     }
@@ -277,8 +288,9 @@ impl Searcher for StoreSearcher {
             let everything = SearchRequest { limit: Some(0), ..SearchRequest::default() };
             let (_, outcome) = self.count(&everything, view, again, || NumberSink)?;
             let (n_requests, _) = self.n_requests(view, again)?;
-            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: outcome.tally.extent, next_seq: view.next_seq };
-            let beyond = beyond(&SearchRequest { order: Order::Arrival, ..SearchRequest::default() }, view);
+            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: outcome.tally.extent, next_seq: 0 };
+            extent.next_seq = view.last_seqs.get(&self.journal.journal_id()?.unwrap_or_default()).map_or(0, |last| last + 1);
+            let beyond = self.beyond(&SearchRequest { order: Order::Arrival, ..SearchRequest::default() }, view)?;
             let summary = self.journal.search(&beyond, &mut |hit| {
                 extent.n_events += 1;
                 let is_final = std::str::from_utf8(hit.line).ok().and_then(|line| Event::decode(line).ok()).is_some_and(|event| event.is_final());
