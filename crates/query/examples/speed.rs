@@ -40,7 +40,10 @@ fn make(log: &Path, folder: &Path, copies: u64) {
         let mut buffer = RowBuffer::default();
         let mut lines = BufReader::new(std::fs::File::open(log).unwrap()).lines();
         loop {
-            let mut batch = Batch::new(Origin { cluster: "lab".into(), source: "import".into(), sender: "audit.log".into() }, Timestamp::from_system(std::time::SystemTime::now()));
+            let mut batch = Batch::new(
+                Origin { cluster: "lab".into(), source: "import".into(), sender: "audit.log".into() },
+                Timestamp::from_system(std::time::SystemTime::now()),
+            );
             for line in lines.by_ref().take(1000) {
                 intake.push(line.unwrap().as_bytes(), Form::Line, &mut batch).unwrap();
             }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use decklog_audit::filter::Filter;
 use decklog_audit::journal::RecordBlock;
 use decklog_audit::search::{
-    Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary,
-    Searcher, count_facets, count_histogram,
+    Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher,
+    count_facets, count_histogram,
 };
 use decklog_audit::{Event, Timestamp};
 use decklog_store::LocalJournal;
@@ -23,7 +23,10 @@ use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
 use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
-use crate::table::{DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, SnapshotSource, TableSource, TableView, parted};
+use crate::table::{
+    DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, SnapshotSource, TableSource, TableView,
+    parted,
+};
 use crate::workers::Workers;
 
 /// How often a search begins again because a file it wanted was removed meanwhile.
@@ -200,13 +203,7 @@ impl Search<'_> {
         self.give(&found, &[], journal, answer)
     }
 
-    fn give(
-        &self,
-        found: &[Found],
-        kept: &[(u32, RecordBlock)],
-        journal: &mut Snapshot<'_>,
-        answer: &mut Answer<'_>,
-    ) -> Result<(), Interrupted> {
+    fn give(&self, found: &[Found], kept: &[(u32, RecordBlock)], journal: &mut Snapshot<'_>, answer: &mut Answer<'_>) -> Result<(), Interrupted> {
         match hand_out(found, kept, Some(&self.finder), &self.request.stop, journal, answer) {
             // Nothing was handed out yet, but it has begun again often enough.
             Err(Interrupted::Vanished) if self.again == Again::MayNot => Err(SearchError::from(Interrupted::Vanished).into()),

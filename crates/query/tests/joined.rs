@@ -89,8 +89,29 @@ fn value_text() -> impl Strategy<Value = String> {
         "[0-9]{1,4}",
         "[0-9]{1,3}\\.\\.[0-9]{0,3}",
         prop::sample::select(vec![
-            "now-6h", "today", "2026-11-22T09:53..", "2026-11-21..2026-11-22T04", "1h30m", "100ms..1s", "10.0.0.0/8", "127.0.0.1", "true", "Request",
-            "Metadata..Request", "response*", "denied", "deploy/web-*", "po/*", "*", "4xx", "\"2026-11-2\"", "system*", "*s*", "secrets", "pods/exec", "get,list",
+            "now-6h",
+            "today",
+            "2026-11-22T09:53..",
+            "2026-11-21..2026-11-22T04",
+            "1h30m",
+            "100ms..1s",
+            "10.0.0.0/8",
+            "127.0.0.1",
+            "true",
+            "Request",
+            "Metadata..Request",
+            "response*",
+            "denied",
+            "deploy/web-*",
+            "po/*",
+            "*",
+            "4xx",
+            "\"2026-11-2\"",
+            "system*",
+            "*s*",
+            "secrets",
+            "pods/exec",
+            "get,list",
         ])
         .prop_map(str::to_owned),
     ]
@@ -99,8 +120,18 @@ fn value_text() -> impl Strategy<Value = String> {
 /// Clauses that are true of some event of the sample.
 fn true_clauses(lines: &[String]) -> Vec<String> {
     let names = fields::FIELDS.iter().map(|info| info.name.to_owned()).chain(
-        ["decision", "authz", "credential", "client.pod", "latency.total", "request.metadata.name", "response.**.name", "request.**.image", "annotations.k8s.io/deprecated"]
-            .map(str::to_owned),
+        [
+            "decision",
+            "authz",
+            "credential",
+            "client.pod",
+            "latency.total",
+            "request.metadata.name",
+            "response.**.name",
+            "request.**.image",
+            "annotations.k8s.io/deprecated",
+        ]
+        .map(str::to_owned),
     );
     let fields: Vec<(String, Field)> = names.filter_map(|name| Field::parse(&name).ok().map(|field| (name, field))).collect();
     let mut clauses = Vec::new();
@@ -171,7 +202,8 @@ fn random_searches_answer_as_the_journal_alone() {
     let n_found = AtomicUsize::new(0);
     let tested = runner(1000).run(&inputs, |(text, since, until, from, to, order, after, limit)| {
         let Ok(filter) = Filter::parse(&text, now()) else { return Ok(()) };
-        let request = SearchRequest { filter, range: TimeRange { since, until }, seqs: SeqRange { from, until: to }, after, limit, order, stop: Stop::default() };
+        let request =
+            SearchRequest { filter, range: TimeRange { since, until }, seqs: SeqRange { from, until: to }, after, limit, order, stop: Stop::default() };
         let (wanted, of_journal) = search(&store.alone, &request);
         n_found.fetch_add(usize::from(of_journal.n_matched > 0), Ordering::Relaxed);
         for (name, searcher) in store.with_table() {
@@ -191,7 +223,31 @@ fn random_searches_answer_as_the_journal_alone() {
 fn facets_and_histograms_are_those_of_the_definition() {
     let lines = sample();
     let store = Three::of(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let names = ["user", "verb", "outcome", "groups", "sa", "peer", "ns", "code", "object", "path", "tool", "decision", "credential", "final", "actor.groups", "latency", "request.**.name", "raw.kind", "cluster", "seq", "time", "id", "responseStatus.details.kind"];
+    let names = [
+        "user",
+        "verb",
+        "outcome",
+        "groups",
+        "sa",
+        "peer",
+        "ns",
+        "code",
+        "object",
+        "path",
+        "tool",
+        "decision",
+        "credential",
+        "final",
+        "actor.groups",
+        "latency",
+        "request.**.name",
+        "raw.kind",
+        "cluster",
+        "seq",
+        "time",
+        "id",
+        "responseStatus.details.kind",
+    ];
     let inputs = (
         filter_text(&lines),
         prop::collection::vec(prop::sample::select(names.to_vec()), 1..4),
