@@ -1,5 +1,6 @@
 //! From flags to a question: the filter with scope and stages in it, and the time range.
 
+use decklog_audit::filter::complete::value_text;
 use decklog_audit::filter::{Filter, FilterError};
 use decklog_audit::search::TimeRange;
 use decklog_audit::timespec::parse_range;
@@ -70,6 +71,12 @@ pub(crate) fn with_stages(filter: &str, stages: &Stages) -> String {
         Some(clause) if filter.trim().is_empty() => clause,
         Some(clause) => format!("({filter}) and {clause}"),
     }
+}
+
+/// `filter` for events of that value only.
+pub(crate) fn with_value(filter: &str, field: &str, value: &str) -> String {
+    let clause = format!("{field}:{}", value_text(value));
+    if filter.trim().is_empty() { clause } else { format!("({filter}) and {clause}") }
 }
 
 /// `--since` and `--until`.

@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use decklog_audit::filter::Filter;
 use decklog_audit::journal::RecordBlock;
 use decklog_audit::search::{
-    Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher,
-    count_facets, count_histogram,
+    Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary,
+    Searcher, SqlError, SqlErrorKind, SqlRequest, SqlSummary, count_facets, count_histogram,
 };
 use decklog_audit::{Event, Timestamp};
 use decklog_store::LocalJournal;
@@ -22,6 +22,7 @@ use decklog_store::table::{Table, TablePlace};
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
+use crate::sql::{self, JournalTail, SqlEngine, SqlLimits, SqlSnapshot};
 use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
 use crate::table::{
     DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, SnapshotSource, TableSource, TableView,
@@ -41,6 +42,9 @@ pub struct StoreSearcher {
     reader: FileReader,
     /// Requests in each file, by path: files never change.
     n_requests: Mutex<HashMap<String, u64>>,
+    /// Started by the first question in SQL.
+    sql: OnceLock<Result<SqlEngine, SqlError>>,
+    sql_limits: SqlLimits,
 }
 
 impl StoreSearcher {
@@ -50,7 +54,7 @@ impl StoreSearcher {
     /// When no thread can be started.
     pub fn new(journal: JournalSearcher, table: impl TableSource + 'static) -> Result<Self, SearchError> {
         let reader = FileReader::start().map_err(|error| SearchError::Failed(format!("cannot start the thread that reads the table: {error}")))?;
-        Ok(Self { journal, table: Box::new(table), reader, n_requests: Mutex::default() })
+        Ok(Self { journal, table: Box::new(table), reader, n_requests: Mutex::default(), sql: OnceLock::new(), sql_limits: SqlLimits::default() })
     }
 
     /// Searches a data directory beside the server that may be writing it, with the table at `place`. Takes no lock.
@@ -65,10 +69,31 @@ impl StoreSearcher {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn of_table(journal: &LocalJournal, table: Arc<Table>, place: &TablePlace) -> Result<Self, SearchError> {
-        let store = place.store().map_err(|error| SearchError::Failed(error.to_string()))?;
-        let source = SnapshotSource::new(move || table.snapshot(), store);
-        Self::new(JournalSearcher::of_journal(journal)?, source)
+    pub fn of_table(journal: &LocalJournal, table: &Table) -> Result<Self, SearchError> {
+        Self::new(JournalSearcher::of_journal(journal)?, SnapshotSource::new(table.newest(), table.store()))
+    }
+
+    /// With other limits for questions in SQL.
+    #[must_use]
+    pub fn with_sql_limits(self, sql_limits: SqlLimits) -> Self {
+        Self { sql_limits, ..self }
+    }
+
+    /// What a question in SQL reads from: the newest version of the table and the records beyond it.
+    fn sql_snapshot(&self, engine: &SqlEngine) -> Result<SqlSnapshot, SearchError> {
+        let view = self.table.view()?;
+        let next_seq = self.next_seq(&view)?;
+        let (journal, blocks, gaps) = self.journal.tail(next_seq)?;
+        engine.tail_cache().forget_below(next_seq);
+        let tail = JournalTail::new(journal, &blocks, next_seq, Arc::clone(engine.tail_cache()));
+        let files = view.files.iter().map(|file| sql::TableFile {
+            path: file.path.clone(),
+            size: file.size,
+            n_rows: file.n_rows,
+            seq: file.seqs.map(|(first, last)| (i64::try_from(first).unwrap_or(0), i64::try_from(last).unwrap_or(i64::MAX))),
+            time: file.times.map(|(first, last)| (first.micros(), last.micros())),
+        });
+        Ok(SqlSnapshot { files: files.collect(), store: Arc::clone(&view.store), tail: Some(tail), gaps })
     }
 
     /// Calls `attempt` with the newest version of the table, again while files of it vanish.
@@ -82,10 +107,15 @@ impl StoreSearcher {
         Ok(attempt(&*self.table.view()?, Again::MayNot)?)
     }
 
-    /// What of `request` the table does not have. A journal whose id is not known yet was empty when the version of the
-    /// table was taken, so nothing of it is in there.
+    /// The first sequence number that is not in the table. A journal whose id is not known yet was empty when the version of
+    /// the table was taken, so nothing of it is in there.
+    fn next_seq(&self, view: &TableView) -> Result<u64, SearchError> {
+        Ok(view.next_seq(self.journal.journal_id()?.as_deref()))
+    }
+
+    /// What of `request` the table does not have.
     fn beyond(&self, request: &SearchRequest, view: &TableView) -> Result<SearchRequest, SearchError> {
-        let next_seq = view.next_seq(self.journal.journal_id()?.as_deref());
+        let next_seq = self.next_seq(view)?;
         let mut beyond = request.clone();
         beyond.seqs.from = Some(request.seqs.from.unwrap_or(0).max(next_seq));
         Ok(beyond)
@@ -285,8 +315,7 @@ impl Searcher for StoreSearcher {
             let everything = SearchRequest { limit: Some(0), ..SearchRequest::default() };
             let (_, outcome) = self.count(&everything, view, again, || NumberSink)?;
             let (n_requests, _) = self.n_requests(view, again)?;
-            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: outcome.tally.extent, next_seq: 0 };
-            extent.next_seq = view.last_seqs.get(&self.journal.journal_id()?.unwrap_or_default()).map_or(0, |last| last + 1);
+            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: outcome.tally.extent, next_seq: self.next_seq(view)? };
             let beyond = self.beyond(&SearchRequest { order: Order::Arrival, ..SearchRequest::default() }, view)?;
             let summary = self.journal.search(&beyond, &mut |hit| {
                 extent.n_events += 1;
@@ -298,6 +327,12 @@ impl Searcher for StoreSearcher {
             extent.times = join(extent.times, summary.extent);
             Ok(extent)
         })
+    }
+
+    fn sql(&self, request: &SqlRequest, out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<SqlSummary, SqlError> {
+        let engine = self.sql.get_or_init(|| SqlEngine::new(self.sql_limits.clone())).as_ref().map_err(Clone::clone)?;
+        let snapshot = self.sql_snapshot(engine).map_err(|error| SqlError::new(SqlErrorKind::Failed, error.to_string()))?;
+        engine.answer(snapshot, request, Timestamp::from_system(std::time::SystemTime::now()), out)
     }
 }
 

@@ -404,8 +404,8 @@ fn a_table_that_is_being_written_and_merged_answers_as_the_journal() {
     let journal = Arc::new(LocalJournal::open(directory.path(), JournalConfig::default()).unwrap());
     let place = TablePlace::local(directory.path().join("table"));
     let config = TableConfig { compact_files: 3, ..TableConfig::default() };
-    let table = Arc::new(Table::open(&place, &journal, config, TableMetrics::default()).unwrap());
-    let here = StoreSearcher::of_table(&journal, Arc::clone(&table), &place).unwrap();
+    let table = Table::open(&place, &journal, config, TableMetrics::default()).unwrap();
+    let here = StoreSearcher::of_table(&journal, &table).unwrap();
     let beside = StoreSearcher::open(directory.path(), place).unwrap();
     let alone = JournalSearcher::of_journal(&journal).unwrap();
     let lines = sample();
