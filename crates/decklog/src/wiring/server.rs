@@ -191,7 +191,7 @@ fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) 
 fn searcher(store: &Store) -> Result<Arc<dyn Searcher>, Failure> {
     let journal = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
     let Ok(table) = &store.table else { return Ok(Arc::new(journal)) };
-    let source = SnapshotSource::new(table.newest(), table.store(), store.journal.id());
+    let source = SnapshotSource::new(table.newest(), table.store());
     let searcher = StoreSearcher::new(journal, source).map_err(|error| Failure::failed("table", error.to_string()))?;
     Ok(Arc::new(searcher))
 }
