@@ -109,7 +109,8 @@ fn of_text(text: &str) -> SqlError {
         return SqlError { help, ..bad(format!("there is no function `{name}`")) };
     }
     let (text, place) = split_place(text);
-    SqlError { place, ..bad(friendly(text)) }
+    let own_words = text.split_once("user-defined coercion failed with: ").map(|(_, words)| words.split(". No function matches").next().unwrap_or(words));
+    SqlError { place, ..bad(friendly(own_words.unwrap_or(text))) }
 }
 
 /// There is no view of that name.
