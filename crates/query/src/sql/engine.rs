@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -32,8 +33,10 @@ use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use super::counted::CountWindows;
 use super::failure;
 use super::functions::{self, MatchStoredRows};
+use super::guard::guarded;
 use super::limits::SqlLimits;
 use super::memory::QueryPool;
 use super::output::Output;
@@ -137,9 +140,11 @@ impl SqlEngine {
             params: request.params.clone(),
             limit: request.limit,
             now,
+            ended: Arc::default(),
         };
+        let ended = Arc::clone(&question.ended);
         let task = runtime.spawn(question.run(sender));
-        let _ending = Ending(task.abort_handle());
+        let _ending = Ending { task: task.abort_handle(), ended };
         let mut writing = Writing { output: None, summary: SqlSummary::default(), limit: request.limit, request };
         let summary = runtime.block_on(async {
             loop {
@@ -176,12 +181,16 @@ impl SqlEngine {
     }
 }
 
-/// Ends the task when nobody waits for it any more.
-struct Ending(tokio::task::AbortHandle);
+/// Ends the task when nobody waits for it any more: where it waits itself, and where it is in a slow function.
+struct Ending {
+    task: tokio::task::AbortHandle,
+    ended: Arc<AtomicBool>,
+}
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.abort();
+        self.ended.store(true, Ordering::Relaxed);
+        self.task.abort();
     }
 }
 
@@ -255,6 +264,7 @@ struct Question {
     params: Vec<Option<String>>,
     limit: Option<usize>,
     now: Timestamp,
+    ended: Arc<AtomicBool>,
 }
 
 type Sender = mpsc::Sender<Result<Piece, SqlError>>;
@@ -297,6 +307,7 @@ impl Question {
         let params: Vec<ScalarValue> = self.params.iter().map(|value| ScalarValue::Utf8(value.clone())).collect();
         plan = plan.with_param_values(ParamValues::from(params))?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+        plan = guarded(plan, &self.ended)?;
         if let Some(limit) = limit {
             // One more, to know whether there was more.
             plan = LogicalPlanBuilder::from(plan).limit(0, Some(limit.saturating_add(1)))?.build()?;
@@ -345,6 +356,7 @@ impl Question {
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_optimizer_rules(optimizer_rules())
+            .with_physical_optimizer_rule(Arc::new(CountWindows))
             .build()
     }
 }

@@ -108,8 +108,18 @@ fn of_text(text: &str) -> SqlError {
         let help = rest.split_once("Did you mean '").and_then(|(_, guess)| guess.split_once('\'')).map(|(guess, _)| format!("did you mean `{guess}`?"));
         return SqlError { help, ..bad(format!("there is no function `{name}`")) };
     }
+    if text.starts_with("Projections require unique expression names") {
+        return SqlError { help: Some("name one of them with AS".to_owned()), ..bad("two columns are called the same".to_owned()) };
+    }
     let (text, place) = split_place(text);
-    SqlError { place, ..bad(friendly(text)) }
+    if let Some((_, rest)) = text.split_once("No function matches the given name and argument types '")
+        && !text.contains("user-defined coercion failed with: ")
+        && let Some((call, _)) = rest.split_once("'.")
+    {
+        return SqlError { place, ..bad(format!("there is no {}", friendly(call))) };
+    }
+    let own_words = text.split_once("user-defined coercion failed with: ").map(|(_, words)| words.split(". No function matches").next().unwrap_or(words));
+    SqlError { place, ..bad(friendly(own_words.unwrap_or(text))) }
 }
 
 /// There is no view of that name.
@@ -134,7 +144,7 @@ fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
 
 /// Without what only a developer of the planner understands.
 fn friendly(text: &str) -> String {
-    let mut text = text.split("\n\nbacktrace").next().unwrap_or(text).trim();
+    let mut text = text.split("\n\nbacktrace").next().unwrap_or(text).split("\nThis issue was likely").next().unwrap_or(text).trim();
     for noise in ["Error during planning: ", "Arrow error: ", "Cast error: ", "Compute error: ", "Parser error: ", "Execution error: ", "External error: ", "SQL error: "] {
         text = text.strip_prefix(noise).unwrap_or(text);
     }

@@ -24,7 +24,7 @@ use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use datafusion::physical_plan::union::UnionExec;
@@ -64,7 +64,7 @@ impl StoredEvents {
     fn files(&self, state: &dyn Session, files: &[&TableFile], projection: Option<&Vec<usize>>, limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
         let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
         let readers = CachedParquetFileReaderFactory::new(Arc::clone(&self.snapshot.store), Arc::clone(&self.footers));
-        let source = ParquetSource::new(TableSchema::from_file_schema(table_schema()))
+        let source = ParquetSource::new(TableSchema::from(table_schema()))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(readers));
         let partitioned: Vec<PartitionedFile> = files.iter().map(|file| PartitionedFile::new(file.path.clone(), file.size)).collect();
@@ -87,7 +87,7 @@ impl StoredEvents {
         let schema = table_schema();
         let filter = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
         // A condition that says nothing about these columns is no reason to fail.
-        let Ok(predicate) = PruningPredicate::try_new(filter, schema) else { return Ok(files) };
+        let Ok(predicate) = PruningPredicateBuilder::new().with_file_schema(schema).try_build(filter) else { return Ok(files) };
         let keep = predicate.prune(&FileBounds(&files))?;
         Ok(files.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file).collect())
     }
