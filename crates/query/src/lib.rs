@@ -21,10 +21,14 @@
 //!
 //! The calls block on disk and processor: call them on a thread that may wait.
 
+pub mod sql;
 mod searcher;
 mod plan;
 mod workers;
 mod scan;
 mod handout;
+pub mod table;
+mod joined;
 
+pub use joined::StoreSearcher;
 pub use searcher::JournalSearcher;

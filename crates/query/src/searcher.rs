@@ -15,6 +15,7 @@ use decklog_store::{BlockRef, JournalView, LocalJournal};
 use crate::handout;
 use crate::plan::Plan;
 use crate::scan::{self, Tally};
+use crate::table::ReadFailure;
 use crate::workers::Workers;
 
 /// Answers searches from a journal's blocks.
@@ -23,7 +24,7 @@ pub struct JournalSearcher {
     list: Mutex<JournalView>,
     /// Reads blocks, for all searches at once.
     blocks: JournalView,
-    n_threads: usize,
+    pub(crate) n_threads: usize,
 }
 
 /// What one search reads from: it does not change while the search runs.
@@ -63,7 +64,12 @@ impl JournalSearcher {
         Self { n_threads: n_threads.max(1), ..self }
     }
 
-    fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {
+    /// The journal's id, by which a table notes how far it has it; `None` while nothing was written.
+    pub(crate) fn journal_id(&self) -> Option<String> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    pub(crate) fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.refresh()?;
         let (from, until) = plan.seqs();
@@ -80,21 +86,23 @@ impl Searcher for JournalSearcher {
         let plan = Plan::new(request);
         let mut snapshot = self.snapshot(&plan)?;
         let workers = Workers { n_threads: self.n_threads, stop: &request.stop };
-        let mut answer = Answer { found, n_returned: 0 };
+        let mut answer = Answer::new(found);
         // However it ends: a segment that retention removes meanwhile must not take space until the next search.
         let _closing = Closing(&self.blocks);
         let tally = if request.order == Order::Arrival && request.limit.is_none() {
             scan::stream(&plan, &mut snapshot, workers, &mut answer)?
         } else {
-            let mut places = scan::collect(&plan, &mut snapshot, workers)?;
-            handout::hand_out(&mut places, request.order, &request.stop, &mut snapshot, &mut answer)?;
+            let places = scan::collect(&plan, &mut snapshot, workers)?;
+            let found = handout::in_order(&places.places, &[], request.order);
+            handout::hand_out(&found, &places.kept, None, &request.stop, &mut snapshot, &mut answer)?;
             places.tally
         };
         Ok(summary(&tally, answer.n_returned, snapshot.gaps))
     }
 }
 
-struct Closing<'a>(&'a JournalView);
+/// Lets go of the file read last.
+pub(crate) struct Closing<'a>(pub(crate) &'a JournalView);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
@@ -106,16 +114,78 @@ impl Drop for Closing<'_> {
 pub(crate) struct Answer<'a> {
     found: &'a mut dyn FnMut(Hit<'_>) -> ControlFlow<()>,
     n_returned: u64,
+    broken_off: bool,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    pub(crate) fn new(found: &'a mut dyn FnMut(Hit<'_>) -> ControlFlow<()>) -> Self {
+        Self { found, n_returned: 0, broken_off: false }
+    }
+
     pub(crate) fn give(&mut self, hit: Hit<'_>) -> ControlFlow<()> {
         self.n_returned += 1;
-        (self.found)(hit)
+        let flow = (self.found)(hit);
+        self.broken_off |= flow.is_break();
+        flow
+    }
+
+    /// Hits given so far.
+    pub(crate) fn n_returned(&self) -> u64 {
+        self.n_returned
+    }
+
+    /// Whether who asked wants no more.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.broken_off
     }
 }
 
-fn summary(tally: &Tally, n_returned: u64, mut gaps: Vec<(u64, String)>) -> SearchSummary {
+/// Why a search did not come to its end.
+pub(crate) enum Interrupted {
+    /// A file of the table is gone, and nothing was handed out yet: a newer version has its rows elsewhere.
+    Vanished,
+    /// It cannot.
+    Failed(SearchError),
+}
+
+impl Interrupted {
+    pub(crate) fn stopped() -> Self {
+        Self::Failed(SearchError::Stopped)
+    }
+}
+
+impl From<SearchError> for Interrupted {
+    fn from(error: SearchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ReadError> for Interrupted {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ReadFailure> for Interrupted {
+    fn from(failure: ReadFailure) -> Self {
+        match failure {
+            ReadFailure::Vanished => Self::Vanished,
+            ReadFailure::Stopped => Self::stopped(),
+            ReadFailure::Unreadable(reason) => Self::Failed(SearchError::Failed(reason)),
+        }
+    }
+}
+
+impl From<Interrupted> for SearchError {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Vanished => Self::Failed("files of the table were removed faster than they could be read; ask again".to_owned()),
+            Interrupted::Failed(error) => error,
+        }
+    }
+}
+
+pub(crate) fn summary(tally: &Tally, n_returned: u64, mut gaps: Vec<(u64, String)>) -> SearchSummary {
     gaps.sort();
     gaps.dedup();
     let mut gaps: Vec<String> = gaps.into_iter().map(|(_, words)| words).collect();

@@ -1,0 +1,42 @@
+//! What one question, and all of them together, may cost.
+
+use std::time::Duration;
+
+/// The bounds of [`super::SqlEngine`].
+#[derive(Clone, Debug)]
+pub struct SqlLimits {
+    /// Bytes that all running questions may hold together for sorting, grouping and joining.
+    pub memory: usize,
+    /// Bytes of these that one question may hold.
+    pub query_memory: usize,
+    /// How long a question may take that asks for no limit, or for a longer one.
+    pub timeout: Duration,
+    /// Bytes of decoded records of the journal's tail that are kept for the next question.
+    pub tail_cache: usize,
+    /// Bytes of Parquet footers that are kept for the next question.
+    pub footer_cache: usize,
+    /// Threads that work on questions; 0 is one per core.
+    pub n_threads: usize,
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self {
+            memory: 1 << 30,
+            query_memory: 512 << 20,
+            timeout: Duration::from_secs(30),
+            tail_cache: 128 << 20,
+            footer_cache: 64 << 20,
+            n_threads: 0,
+        }
+    }
+}
+
+/// Bytes of a question's text at most.
+pub const MAX_QUERY_BYTES: usize = 64 << 10;
+/// Words of the language, operators and brackets of a question at most: what it can be nested in.
+pub const MAX_QUERY_OPERATORS: usize = 1500;
+/// Tables, common table expressions and subqueries of a question at most.
+pub const MAX_QUERY_RELATIONS: usize = 64;
+/// Bytes that a function such as `repeat` may make of one batch of rows.
+pub const MAX_FUNCTION_BYTES: usize = 64 << 20;

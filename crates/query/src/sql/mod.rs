@@ -1,0 +1,28 @@
+//! Questions in SQL: read only, over the views `events` and `requests` (docs/sql.md).
+//!
+//! ```text
+//! text ─► statement: one SELECT? small enough? ─► planner, with the views over `stored` ─► limits: memory, time
+//!                                                   stored = Parquet files of the table ∪ the journal's tail
+//!                                                 ─► batches ─► output: NDJSON, CSV, Arrow, Parquet
+//! ```
+//!
+//! [`SqlEngine`] answers; who calls it says what there is to read ([`SqlSnapshot`]). DataFusion plans and runs; it is
+//! named nowhere but in this folder.
+
+mod engine;
+mod failure;
+mod functions;
+mod limits;
+mod memory;
+mod output;
+mod snapshot;
+mod statement;
+mod stored;
+mod tail;
+mod views;
+
+pub use engine::SqlEngine;
+pub use limits::{MAX_FUNCTION_BYTES, MAX_QUERY_BYTES, MAX_QUERY_OPERATORS, MAX_QUERY_RELATIONS, SqlLimits};
+pub use snapshot::{SqlSnapshot, TableFile};
+pub use tail::{JournalTail, TailCache};
+pub use views::{VIEWS, View, ViewColumn};
