@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use decklog_audit::filter::Filter;
 use decklog_audit::journal::RecordBlock;
 use decklog_audit::search::{
     Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary,
-    Searcher, count_facets, count_histogram,
+    Searcher, SqlError, SqlErrorKind, SqlRequest, SqlSummary, count_facets, count_histogram,
 };
 use decklog_audit::{Event, Timestamp};
 use decklog_store::table::place::TablePlace;
@@ -21,6 +21,7 @@ use decklog_store::table::place::TablePlace;
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
+use crate::sql::{self, JournalTail, SqlEngine, SqlLimits, SqlSnapshot};
 use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
 use crate::table::{DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, TableSource, TableView, parted};
 use crate::workers::Workers;
@@ -37,6 +38,9 @@ pub struct StoreSearcher {
     reader: FileReader,
     /// Requests in each file, by path: files never change.
     n_requests: Mutex<HashMap<String, u64>>,
+    /// Started by the first question in SQL.
+    sql: OnceLock<Result<SqlEngine, SqlError>>,
+    sql_limits: SqlLimits,
 }
 
 impl StoreSearcher {
@@ -46,7 +50,7 @@ impl StoreSearcher {
     /// When no thread can be started.
     pub fn new(journal: JournalSearcher, table: impl TableSource + 'static) -> Result<Self, SearchError> {
         let reader = FileReader::start().map_err(|error| SearchError::Failed(format!("cannot start the thread that reads the table: {error}")))?;
-        Ok(Self { journal, table: Box::new(table), reader, n_requests: Mutex::default() })
+        Ok(Self { journal, table: Box::new(table), reader, n_requests: Mutex::default(), sql: OnceLock::new(), sql_limits: SqlLimits::default() })
     }
 
     /// Searches a data directory beside the server that may be writing it, with the table at `place`. Takes no lock.
@@ -57,6 +61,28 @@ impl StoreSearcher {
         let journal = JournalSearcher::open(data_dir)?;
         let id = journal.journal_id().unwrap_or_default();
         Self::new(journal, DeltaSource::new(place, id))
+    }
+
+    /// With other limits for questions in SQL.
+    #[must_use]
+    pub fn with_sql_limits(self, sql_limits: SqlLimits) -> Self {
+        Self { sql_limits, ..self }
+    }
+
+    /// What a question in SQL reads from: the newest version of the table and the records beyond it.
+    fn sql_snapshot(&self, engine: &SqlEngine) -> Result<SqlSnapshot, SearchError> {
+        let view = self.table.view()?;
+        let (journal, blocks, gaps) = self.journal.tail(view.next_seq)?;
+        engine.tail_cache().forget_below(view.next_seq);
+        let tail = JournalTail::new(journal, &blocks, view.next_seq, Arc::clone(engine.tail_cache()));
+        let files = view.files.iter().map(|file| sql::TableFile {
+            path: file.path.clone(),
+            size: file.size,
+            n_rows: file.n_rows,
+            seq: file.seqs.map(|(first, last)| (i64::try_from(first).unwrap_or(0), i64::try_from(last).unwrap_or(i64::MAX))),
+            time: file.times.map(|(first, last)| (first.micros(), last.micros())),
+        });
+        Ok(SqlSnapshot { files: files.collect(), store: Arc::clone(&view.store), tail: Some(tail), gaps })
     }
 
     /// Calls `attempt` with the newest version of the table, again while files of it vanish.
@@ -289,6 +315,12 @@ impl Searcher for StoreSearcher {
             extent.times = join(extent.times, summary.extent);
             Ok(extent)
         })
+    }
+
+    fn sql(&self, request: &SqlRequest, out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<SqlSummary, SqlError> {
+        let engine = self.sql.get_or_init(|| SqlEngine::new(self.sql_limits.clone())).as_ref().map_err(Clone::clone)?;
+        let snapshot = self.sql_snapshot(engine).map_err(|error| SqlError::new(SqlErrorKind::Failed, error.to_string()))?;
+        engine.answer(snapshot, request, Timestamp::from_system(std::time::SystemTime::now()), out)
     }
 }
 

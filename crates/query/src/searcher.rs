@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use decklog_audit::journal::ReadError;
 use decklog_audit::search::{Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher};
@@ -23,7 +23,7 @@ pub struct JournalSearcher {
     /// Knows which blocks there are; looked at for a moment at the start of each search.
     list: Mutex<JournalView>,
     /// Reads blocks, for all searches at once.
-    blocks: JournalView,
+    blocks: Arc<JournalView>,
     pub(crate) n_threads: usize,
 }
 
@@ -55,7 +55,7 @@ impl JournalSearcher {
 
     fn new(list: JournalView, blocks: JournalView) -> Self {
         let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { list: Mutex::new(list), blocks, n_threads }
+        Self { list: Mutex::new(list), blocks: Arc::new(blocks), n_threads }
     }
 
     /// Uses this many threads for one search instead of one per core.
@@ -67,6 +67,14 @@ impl JournalSearcher {
     /// The journal's id, by which a table notes how far it has it; `None` while nothing was written.
     pub(crate) fn journal_id(&self) -> Option<String> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    /// The blocks with records from `seq` on, and how to read them.
+    pub(crate) fn tail(&self, seq: u64) -> Result<(Arc<JournalView>, Vec<BlockRef>, Vec<String>), ReadError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.refresh()?;
+        let gaps = list.damage().filter(|damage| seq < damage.to_seq).map(ToString::to_string).collect();
+        Ok((Arc::clone(&self.blocks), list.blocks_from(seq).cloned().collect(), gaps))
     }
 
     pub(crate) fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {

@@ -12,7 +12,8 @@ use decklog_audit::journal::AppendError;
 use decklog_audit::quarantine::{Quarantine, Refused};
 use decklog_capture::import::{LocalDelivery, find_inputs, import};
 use decklog_capture::{CaptureMetrics, Recorder};
-use decklog_query::JournalSearcher;
+use decklog_query::table::TableView;
+use decklog_query::{JournalSearcher, StoreSearcher};
 use decklog_store::LocalJournal;
 
 use super::local::Local;
@@ -74,7 +75,8 @@ impl Loaded {
             0 => {}
             n_refused => context.note(&format!("warning: {n_refused} items are no audit events")),
         }
-        let searcher = JournalSearcher::of_journal(&journal).map_err(|error| Failure::failed("memory", error.to_string()))?;
+        let of_journal = JournalSearcher::of_journal(&journal).map_err(|error| Failure::failed("memory", error.to_string()))?;
+        let searcher = StoreSearcher::new(of_journal, || Ok(Arc::new(TableView::empty()))).map_err(|error| Failure::failed("memory", error.to_string()))?;
         Ok(Self { local: Local::of(Arc::new(searcher), Path::new("memory")), _journal: journal })
     }
 }

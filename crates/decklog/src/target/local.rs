@@ -12,8 +12,8 @@ use decklog_audit::search::{
     Extent, FacetRequest, Facets, Histogram, HistogramRequest, Order, SearchError, SearchRequest, SearchSummary, Searcher, SeqRange, SqlError, SqlErrorKind,
     SqlRequest, SqlSummary, Stop,
 };
-use decklog_query::JournalSearcher;
-use decklog_store::JournalView;
+use decklog_query::StoreSearcher;
+use decklog_store::{JournalView, TablePlace};
 
 use super::{Found, Pieces, Question, Tally};
 use crate::failure::{Exit, Failure, Failures, Place};
@@ -32,7 +32,10 @@ pub(super) struct Local {
 impl Local {
     /// The files of a data directory, without a lock: also while a server writes them.
     pub(super) fn open(data_dir: &Path) -> Result<Self, Failure> {
-        let searcher = JournalSearcher::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
+        let searcher = StoreSearcher::open(data_dir, TablePlace::local(data_dir.join("table"))).map_err(|error| match error {
+            SearchError::Read(error) => unreadable(data_dir, &error),
+            other => Failure::failed("search", other.to_string()),
+        })?;
         Ok(Self::of(Arc::new(searcher), data_dir))
     }
 

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use decklog_audit::Timestamp;
+use decklog_audit::search::Searcher;
 use decklog_capture::tail::{Tail, TailConfig};
 use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
-use decklog_query::JournalSearcher;
+use decklog_query::{JournalSearcher, SnapshotSource, StoreSearcher};
 use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, Tls, TlsConfig, hash_token};
 use decklog_store::Health;
 use prometheus_client::registry::Registry;
@@ -184,6 +185,15 @@ fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) 
     (running, statuses)
 }
 
+/// What answers searches: table and journal, or the journal alone where the table cannot be opened.
+fn searcher(store: &Store) -> Result<Arc<dyn Searcher>, Failure> {
+    let journal = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
+    let Ok(table) = &store.table else { return Ok(Arc::new(journal)) };
+    let source = SnapshotSource::new(table.newest(), table.store(), store.journal.id());
+    let searcher = StoreSearcher::new(journal, source).map_err(|error| Failure::failed("table", error.to_string()))?;
+    Ok(Arc::new(searcher))
+}
+
 fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tails) -> Result<Parts, Failure> {
     store.journal.metrics().register(&mut registry);
     store.quarantine.metrics().register(&mut registry);
@@ -193,7 +203,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
     }
     let registry = Arc::new(registry);
     let receiver = Receiver::new(store.recorder.clone(), ReceiverConfig { cluster: Arc::from(config.cluster.as_str()), ..ReceiverConfig::default() });
-    let searcher = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
+    let searcher = searcher(store)?;
     let journal = Arc::clone(&store.journal);
     let writable = Check::new("journal", move || match journal.health() {
         Health::Writable => Ok(()),
@@ -211,7 +221,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
     }
     Ok(Parts {
         journal: Arc::clone(&store.journal) as _,
-        searcher: Arc::new(searcher),
+        searcher,
         routers: vec![routes(receiver)],
         sources: source_lister(Arc::clone(config), tails, Arc::clone(&registry)),
         quarantine: Arc::new(QuarantineFiles(config.data_dir.clone())),

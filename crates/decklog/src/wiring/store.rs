@@ -95,8 +95,8 @@ pub(crate) fn whole_reason(error: &dyn std::error::Error) -> String {
 fn journal_config(config: &Config) -> decklog_store::JournalConfig {
     decklog_store::JournalConfig {
         segment_size: config.journal.segment_size.0,
-        max_age: config.retention.max_age,
-        max_size: config.retention.max_size.map(|size| size.0),
+        // What the table has is kept there; what it has not is never removed.
+        max_size: Some(config.journal.keep.0),
         ..decklog_store::JournalConfig::default()
     }
 }
