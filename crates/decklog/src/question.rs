@@ -97,7 +97,8 @@ fn bad_filter(error: FilterError, typed: &str) -> Failure {
     if error.help.is_empty() { failure } else { failure.help(error.help) }
 }
 
-fn quoted(text: &str) -> String {
+/// `text` in quotes, as a filter's value.
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
         if matches!(character, '"' | '\\') {

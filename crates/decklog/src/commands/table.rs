@@ -147,8 +147,7 @@ pub(crate) fn run(flags: &TableFlags, context: &Context) -> Outcome {
             care::compact(&config, &flags.how, flags.output, context)
         }
         TableCommand::Retain(flags) => {
-            let retention =
-                vec![("retention-max-age", flags.retention_max_age.clone()), ("retention-max-size", flags.retention_max_size.clone())];
+            let retention = vec![("retention-max-age", flags.retention_max_age.clone()), ("retention-max-size", flags.retention_max_size.clone())];
             let config = flags.place.config(retention, context)?;
             care::retain(&config, &flags.how, flags.output, context)
         }

@@ -6,6 +6,7 @@ use decklog_audit::filter::complete::{TokenKind, complete, value_text};
 use decklog_audit::filter::fields::{self, Field, FieldId};
 
 use crate::cli::Cli;
+use crate::question::quoted;
 
 /// What fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,9 +211,12 @@ fn filter_words(place: &Place<'_>, current: &str, ask: &mut AskValues<'_>) -> Ve
     let Some(n_kept) = completion.start.checked_sub(offset) else { return Vec::new() };
     let kept: String = current.chars().take(n_kept).collect();
     let mut candidates = Vec::new();
+    // Behind a quote that was begun, every value is quoted; else one that must be is not offered behind what has no quote.
+    let in_quotes = current.chars().nth(n_kept) == Some('"');
+    let written = |value: &str| if in_quotes { quoted(value) } else { value_text(value) };
     if let Some(wanted) = &completion.wanted {
         for (value, n_events) in ask(&wanted.field, &wanted.prefix, &place.target()) {
-            candidates.push(Candidate::new(format!("{kept}{}", value_text(&value)), events(n_events)));
+            candidates.push(Candidate::new(format!("{kept}{}", written(&value)), events(n_events)));
         }
     }
     for item in completion.items {
@@ -269,7 +273,8 @@ mod tests {
 
     #[test]
     fn filters_with_values_of_the_target() {
-        assert_eq!(offered("search user:ma"), ["user:mallory", "user:\"mary ann\""]);
+        assert_eq!(offered("search user:ma"), ["user:mallory"]);
+        assert_eq!(offered("search user:\"ma"), ["user:\"mallory\"", "user:\"mary ann\""]);
         assert_eq!(offered("search --data-dir d user:mal"), ["user:mallory"]);
         assert_eq!(offered("tail verb:delete user:mal"), ["user:mallory"]);
         assert_eq!(offered("search outcome:d"), ["outcome:denied"]);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 
-use decklog_audit::search::SqlRequest;
+use decklog_audit::search::{SqlRequest, Stop};
 
 use super::editor::{Editor, Step};
 use super::keys::{Key, RawTerminal, take_key};
@@ -25,7 +25,7 @@ const HELP: &str = "\
 a statement ends with ;
   \\d        the views          \\d VIEW   its columns
   \\x        a line for each column, or rows again
-  \\q        the end            Ctrl-C    gives the statement up
+  \\q        the end            Ctrl-C    gives up the statement, or the question under way
 ";
 const VIEWS: &str = "\
 events    one row for each event
@@ -126,6 +126,7 @@ pub(super) fn run(target: &Target, template: &SqlRequest, flags: &SqlFlags, cont
     let mut lines = Lines::default();
     let mut statement = Statement::default();
     let mut look = flags.look();
+    let runtime = crate::wiring::runtime()?;
     loop {
         let line = match lines.next(if statement.is_under_way() { MORE } else { PROMPT })? {
             Step::Written(line) => line,
@@ -149,14 +150,24 @@ pub(super) fn run(target: &Target, template: &SqlRequest, flags: &SqlFlags, cont
             }
             Action::Ask(query) => {
                 lines.remember(&query.replace('\n', " ").trim_end().chars().chain(";".chars()).collect::<String>());
-                let request = SqlRequest { query, ..template.clone() };
-                match table(target, &request, look, terminal_width(), Answer::new(), context) {
+                let request = SqlRequest { query, stop: Stop::default(), ..template.clone() };
+                let watch = runtime.spawn(stop_on_interrupt(request.stop.clone()));
+                let answered = table(target, &request, look, terminal_width(), Answer::new(), context);
+                watch.abort();
+                match answered {
                     Ok(summary) => tell(&summary, context),
                     // One bad question is no reason to leave.
                     Err(failures) => failure::print(&failures, ErrorFormat::Text(Paint::for_stderr(context.common.color))),
                 }
             }
         }
+    }
+}
+
+/// Lets Ctrl-C end a question, and not the program.
+async fn stop_on_interrupt(stop: Stop) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.stop();
     }
 }
 

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn lists_and_objects_are_shown_as_json_and_hostile_text_escaped() {
         let row = r#"{"groups":["a","b"],"name":"x\u001b[31m\u202e","d":{"a":1}}"#;
-        assert_eq!(shown(&[row], LOOK), "groups     name               d\n[\"a\",\"b\"]  x\\u{1b}[31m\\u{202e}  {\"a\":1}\n");
+        assert_eq!(shown(&[row], LOOK), "groups     name                 d\n[\"a\",\"b\"]  x\\u{1b}[31m\\u{202e}  {\"a\":1}\n");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use decklog_audit::search::Stop;
+use decklog_store::JournalView;
 use decklog_store::table::log::CommitError;
 use decklog_store::table::plan::{Thoroughness, expired, next_merge};
 use decklog_store::table::{DataFile, Table, TableSnapshot, Why, WriteError};
-use decklog_store::JournalView;
 
 use super::figures::{Sum, by_day, day_text, snapshot};
 use crate::cli::{OutputFlags, OutputFormat};

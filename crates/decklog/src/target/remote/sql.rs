@@ -1,5 +1,7 @@
 //! A question in SQL, asked of a server (`POST /api/v1/sql`).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use decklog_audit::search::{SqlFormat, SqlRequest, SqlSummary};
 use http::header;
@@ -10,6 +12,9 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure, Failures};
 use crate::target::Pieces;
 
+/// How often it is looked whether the answer is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 pub(in crate::target) fn sql(client: &Client, request: &SqlRequest, out: &mut Pieces<'_>) -> Result<SqlSummary, Failures> {
     let answered = async {
         let Some(timeout) = request.timeout else { return ask(client, request, out).await };
@@ -19,7 +24,18 @@ pub(in crate::target) fn sql(client: &Client, request: &SqlRequest, out: &mut Pi
             Err(Failure::new(Exit::TimeLimit, "query-timeout", message).help("a shorter time range, or a longer --timeout"))
         })
     };
-    crate::wiring::runtime()?.block_on(answered).map_err(Failures::from)
+    let stopped = async {
+        while !request.stop.is_stopped() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let answer = async {
+        tokio::select! {
+            answer = answered => answer,
+            () = stopped => Err(Failure::new(Exit::Interrupted, "stopped", "the query was stopped")),
+        }
+    };
+    crate::wiring::runtime()?.block_on(answer).map_err(Failures::from)
 }
 
 async fn ask(client: &Client, request: &SqlRequest, out: &mut Pieces<'_>) -> Result<SqlSummary, Failure> {
