@@ -86,6 +86,28 @@ for (const theme of ["light", "dark"]) {
   }
 }
 
+test("no width between phone and desk scrolls sideways", async () => {
+  const { page, context, clean } = await open(browser, server, { path: "/search?f=user:mallory&t=.." });
+  await settled(page);
+  for (const panel of [false, true]) {
+    if (panel) {
+      await page.locator(".row:not(.head)").first().click();
+      await page.locator(".panel .details").waitFor();
+    }
+    for (const width of [320, 390, 899, 900, 1024, 1199, 1200, 1366, 1599, 1600, 1920]) {
+      await page.setViewportSize({ width, height: 800 });
+      const wide = await page.evaluate(() => {
+        const cut = [...document.querySelectorAll(".row:not(.head)")].slice(0, 5).map((row) => row.scrollWidth - row.clientWidth);
+        return [document.documentElement.scrollWidth - innerWidth, Math.max(...cut)];
+      });
+      assert.ok(wide[0] <= 0 && wide[1] <= 0, `${width}${panel ? " with an event" : ""}: ${wide} px too wide`);
+    }
+    await page.setViewportSize({ width: 1440, height: 900 });
+  }
+  clean();
+  await context.close();
+});
+
 test("a filter that empties the answer: which term does", async () => {
   const { page, context, clean } = await open(browser, server, { path: "/search?f=resource:secrets%20and%20ns:shpo&t=.." });
   await page.getByRole("heading", { name: "0 of 1,670 requests match." }).waitFor();

@@ -33,7 +33,7 @@ export function FailureBox({ failure, onRetry }: { failure: Failure; onRetry(): 
           Open the link that <code>decklog serve</code> printed when it started: <code>http://…/?token=…</code>. It is good until the next
           start.
         </p>
-        <p class="muted">{visible(failure.message)}</p>
+        <p class="muted">{visible(failure.problem?.detail ?? failure.message)}</p>
         <form class="sign-in" onSubmit={signIn}>
           <label for="token">Or a token with the scope read, where the server has a tokens file</label>
           <div class="range-row">
