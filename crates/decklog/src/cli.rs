@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{config, help, import, quarantine, search, serve, sources, tail, version};
+use crate::commands::{completion, config, help, import, quarantine, search, serve, sources, sql, table, tail, top, version};
 use crate::output::ColorChoice;
 
 /// Sentence, usage, examples, arguments, exit codes.
@@ -25,7 +25,8 @@ pub(crate) const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}
   decklog import audit.log.zst --data-dir ./decklog-data       put recorded events in
   decklog search verb:delete ns:shop --since 7d                who deleted what
   decklog serve --data-dir ./decklog-data --tail audit.log     follow a cluster
-  decklog tail outcome:denied                                  see refusals as they happen",
+  decklog tail outcome:denied                                  see refusals as they happen
+  decklog sql 'SELECT verb, count(*) FROM requests GROUP BY 1' ask in SQL",
     after_help = "Topics: decklog help filter, time, output, exit-codes, environment, fields"
 )]
 pub(crate) struct Cli {
@@ -44,10 +45,16 @@ pub(crate) enum Command {
     Import(import::ImportFlags),
     Search(search::SearchFlags),
     Tail(tail::TailFlags),
+    Sql(sql::SqlFlags),
+    Top(top::TopFlags),
+    Table(table::TableFlags),
     Quarantine(quarantine::QuarantineFlags),
     Sources(sources::SourcesFlags),
     Config(config::ConfigFlags),
     Version(version::VersionFlags),
+    Completion(completion::CompletionFlags),
+    #[command(hide = true)]
+    Complete(completion::CompleteFlags),
     Help(help::HelpFlags),
 }
 
@@ -194,11 +201,14 @@ impl Command {
         match self {
             Self::Search(flags) => flags.output.output,
             Self::Tail(flags) => flags.output.output,
+            Self::Sql(flags) => flags.output(),
+            Self::Top(flags) => flags.output.output,
             Self::Import(flags) => flags.output.output,
+            Self::Table(flags) => flags.output(),
             Self::Quarantine(flags) => flags.output(),
             Self::Sources(flags) => flags.output(),
             Self::Version(flags) => flags.output.output,
-            Self::Serve(_) | Self::Config(_) | Self::Help(_) => OutputFormat::Table,
+            Self::Serve(_) | Self::Config(_) | Self::Completion(_) | Self::Complete(_) | Self::Help(_) => OutputFormat::Table,
         }
     }
 }

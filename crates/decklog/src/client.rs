@@ -31,7 +31,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 pub(crate) struct Client {
     base: String,
     token: Option<Arc<str>>,
-    http: hyper_util::client::legacy::Client<Connector, Full<Bytes>>,
+    http: Box<hyper_util::client::legacy::Client<Connector, Full<Bytes>>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -50,7 +50,7 @@ impl Client {
     }
 
     fn at(base: String, token: Option<Arc<str>>, connector: Connector) -> Self {
-        Self { base, token, http: hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector) }
+        Self { base, token, http: Box::new(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)) }
     }
 
     /// Where it is.
@@ -60,7 +60,16 @@ impl Client {
 
     /// Asks for `path` with its query; an answer that is no success is a failure.
     pub(crate) async fn get(&self, path: &str, headers: &[(header::HeaderName, &str)]) -> Result<Response<Incoming>, Failure> {
-        let answer = self.send(Method::GET, path, headers, Bytes::new()).await.map_err(|error| self.unreachable(&error))?;
+        self.ask(Method::GET, path, headers, Bytes::new()).await
+    }
+
+    /// Posts `body` to `path`; an answer that is no success is a failure.
+    pub(crate) async fn post(&self, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<Response<Incoming>, Failure> {
+        self.ask(Method::POST, path, headers, body).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<Response<Incoming>, Failure> {
+        let answer = self.send(method, path, headers, body).await.map_err(|error| self.unreachable(&error))?;
         if answer.status().is_success() {
             return Ok(answer);
         }

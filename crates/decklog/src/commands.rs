@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod help;
 pub(crate) mod import;
@@ -7,7 +8,10 @@ pub(crate) mod quarantine;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sources;
+pub(crate) mod sql;
+pub(crate) mod table;
 pub(crate) mod tail;
+pub(crate) mod top;
 pub(crate) mod version;
 
 use std::io::Write;
@@ -71,10 +75,15 @@ pub(crate) fn run(cli: Cli, context: &Context) -> Outcome {
         Command::Import(flags) => import::run(&flags, context),
         Command::Search(flags) => search::run(&flags, context),
         Command::Tail(flags) => tail::run(&flags, context),
+        Command::Sql(flags) => sql::run(&flags, context),
+        Command::Top(flags) => top::run(&flags, context),
+        Command::Table(flags) => table::run(&flags, context),
         Command::Quarantine(flags) => quarantine::run(&flags, context),
         Command::Sources(flags) => sources::run(&flags, context),
         Command::Config(flags) => config::run(&flags, context),
         Command::Version(flags) => version::run(&flags, context),
+        Command::Completion(flags) => completion::run(&flags, context),
+        Command::Complete(flags) => completion::complete(&flags, context),
         Command::Help(flags) => help::run(&flags, context),
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use flags::SettingFlags;
 pub(crate) use layers::load_layers;
 pub(crate) use settings::SETTINGS;
 pub(crate) use sources::{SourceConfig, SourceKind};
-pub(crate) use units::ByteSize;
+pub(crate) use units::{ByteSize, parse_duration};
 
 #[cfg(test)]
 pub(crate) use reference::reference_page;

@@ -4,10 +4,12 @@
 //! (docs/cli.md, "Exit codes" and "Errors").
 
 mod print;
+mod usage;
 
 use std::process::ExitCode;
 
 pub(crate) use print::{ErrorFormat, print};
+pub(crate) use usage::{asks_for_json, of_clap};
 
 /// How the program ends (docs/cli.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,17 @@ pub(crate) struct Place {
     pub(crate) text: Option<String>,
 }
 
+impl Place {
+    /// A place in a text given on the command line, by line and column from 1; what is wrong there is a whole word.
+    pub(crate) fn in_text(text: &str, line: usize, column: usize) -> Self {
+        let found = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let rest = found.chars().skip(column.saturating_sub(1));
+        let length = rest.take_while(|character| character.is_alphanumeric() || *character == '_').count().max(1);
+        let line = if text.trim().contains('\n') { line } else { 0 };
+        Self { file: None, line, column, length, text: (!found.is_empty()).then(|| found.to_owned()) }
+    }
+}
+
 /// One cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -131,6 +144,12 @@ impl Failure {
     /// With a fact more.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// With the line of `text` that its place is in, for a place that was told by a server.
+    pub(crate) fn pointing_into(mut self, text: &str) -> Self {
+        self.place = self.place.map(|place| Box::new(Place::in_text(text, place.line, place.column)));
         self
     }
 

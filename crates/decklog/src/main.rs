@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage_error(&error),
+        Err(error) => return usage_error(&error, &environment),
     };
     let errors = match cli.command.output() {
         OutputFormat::Json => ErrorFormat::Json,
@@ -57,11 +57,17 @@ fn main() -> ExitCode {
 }
 
 /// Help and version go to stdout and are no error; clap's own errors are already in our style.
-fn usage_error(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    match error.kind() {
+fn usage_error(error: &clap::Error, environment: &[(String, String)]) -> ExitCode {
+    let exit = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
+    };
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let variable = environment.iter().find(|(name, _)| name == "DECKLOG_OUTPUT").map(|(_, value)| value.as_str());
+    if exit == Exit::Usage && failure::asks_for_json(&words, variable) {
+        failure::print(&failure::of_clap(error), ErrorFormat::Json);
+    } else {
+        let _ = error.print();
     }
-    .into()
+    exit.into()
 }

@@ -5,6 +5,7 @@
 mod answer;
 mod csv;
 mod events;
+mod listing;
 mod paint;
 mod row;
 mod table;
@@ -15,6 +16,7 @@ mod when;
 pub(crate) use answer::Answer;
 pub(crate) use csv::write_csv_row;
 pub(crate) use events::{EventForm, EventWriter};
+pub(crate) use listing::{Listing, ListingColumn, Value};
 pub(crate) use paint::{ColorChoice, Paint, Style};
 pub(crate) use row::Column;
 pub(crate) use table::{Cell, Head, Table};

@@ -1,5 +1,6 @@
 //! From flags to a question: the filter with scope and stages in it, and the time range.
 
+use decklog_audit::filter::complete::value_text;
 use decklog_audit::filter::{Filter, FilterError};
 use decklog_audit::search::TimeRange;
 use decklog_audit::timespec::parse_range;
@@ -72,6 +73,12 @@ pub(crate) fn with_stages(filter: &str, stages: &Stages) -> String {
     }
 }
 
+/// `filter` for events of that value only.
+pub(crate) fn with_value(filter: &str, field: &str, value: &str) -> String {
+    let clause = format!("{field}:{}", value_text(value));
+    if filter.trim().is_empty() { clause } else { format!("({filter}) and {clause}") }
+}
+
 /// `--since` and `--until`.
 ///
 /// # Errors
@@ -90,7 +97,8 @@ fn bad_filter(error: FilterError, typed: &str) -> Failure {
     if error.help.is_empty() { failure } else { failure.help(error.help) }
 }
 
-fn quoted(text: &str) -> String {
+/// `text` in quotes, as a filter's value.
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
         if matches!(character, '"' | '\\') {

@@ -7,13 +7,14 @@ mod remote;
 use std::path::{Path, PathBuf};
 
 use decklog_audit::Timestamp;
-use decklog_audit::search::{Order, TimeRange};
+use decklog_audit::search::{Extent, FacetRequest, Facets, Histogram, HistogramRequest, Order, SqlRequest, SqlSummary, TimeRange};
 
 use crate::cli::TargetFlags;
 use crate::client::{Client, answers};
 use crate::commands::Context;
 use crate::failure::{Failure, Failures};
 
+use local::Local;
 pub(crate) use local::unreadable;
 
 /// Asked when nothing is named.
@@ -61,6 +62,15 @@ pub(crate) struct Tally {
 /// Takes events as they are found: the stored line, and the event's time where it is known.
 pub(crate) type Found<'a> = dyn FnMut(&[u8], Option<Timestamp>) -> Result<(), Failure> + 'a;
 
+/// Takes an answer in pieces.
+pub(crate) type Pieces<'a> = dyn FnMut(&[u8]) -> Result<(), Failure> + 'a;
+
+/// Who answers: a store on this machine, or a server.
+enum Reached<'a> {
+    Here(Local),
+    There(&'a Client),
+}
+
 impl Target {
     /// The target named by flags, then variables; else a server on this machine, else the usual folder.
     pub(crate) fn choose(flags: &TargetFlags, context: &Context) -> Result<Self, Failures> {
@@ -90,30 +100,69 @@ impl Target {
         files::Loaded::read(paths, context).map(Self::Files)
     }
 
+    /// Who answers.
+    fn reach(&self) -> Result<Reached<'_>, Failure> {
+        Ok(match self {
+            Self::DataDir(path) => Reached::Here(Local::open(path)?),
+            Self::Files(loaded) => Reached::Here(loaded.local.clone()),
+            Self::Server(client) => Reached::There(client),
+        })
+    }
+
     /// Hands every event of the answer to `found`, in order.
     pub(crate) fn search(&self, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
-        match self {
-            Self::DataDir(path) => local::search(path, question, found),
-            Self::Files(loaded) => loaded.search(question, found),
-            Self::Server(client) => remote::search(client, question, found),
+        match self.reach()? {
+            Reached::Here(local) => local.search(question, found),
+            Reached::There(client) => remote::search(client, question, found),
         }
     }
 
     /// Only counts.
     pub(crate) fn count(&self, question: &Question) -> Result<Tally, Failures> {
-        match self {
-            Self::DataDir(path) => local::search(path, &Question { limit: Some(0), ..question.clone() }, &mut |_, _| Ok(())),
-            Self::Files(loaded) => loaded.search(&Question { limit: Some(0), ..question.clone() }, &mut |_, _| Ok(())),
-            Self::Server(client) => remote::count(client, question),
+        match self.reach()? {
+            Reached::Here(local) => local.search(&Question { limit: Some(0), ..question.clone() }, &mut |_, _| Ok(())),
+            Reached::There(client) => remote::count(client, question),
+        }
+    }
+
+    /// Counts the values of fields, in the order asked for; limit and order of the question play no part.
+    pub(crate) fn facets(&self, question: &Question, asked: &FacetRequest) -> Result<(Vec<Facets>, Tally), Failures> {
+        match self.reach()? {
+            Reached::Here(local) => local.facets(question, asked),
+            Reached::There(client) => remote::facets(client, question, asked),
+        }
+    }
+
+    /// Counts over time; limit and order of the question play no part.
+    pub(crate) fn histogram(&self, question: &Question, asked: &HistogramRequest) -> Result<(Histogram, Tally), Failures> {
+        match self.reach()? {
+            Reached::Here(local) => local.histogram(question, asked),
+            Reached::There(client) => remote::histogram(client, question, asked),
+        }
+    }
+
+    /// What there is.
+    pub(crate) fn extent(&self) -> Result<Extent, Failures> {
+        match self.reach()? {
+            Reached::Here(local) => local.extent(),
+            Reached::There(client) => remote::extent(client),
+        }
+    }
+
+    /// Answers a question in SQL; hands the answer to `out` in pieces of the format asked for.
+    pub(crate) fn sql(&self, request: &SqlRequest, out: &mut Pieces<'_>) -> Result<SqlSummary, Failures> {
+        match self.reach()? {
+            Reached::Here(local) => local.sql(request, out),
+            Reached::There(client) => remote::sql(client, request, out),
         }
     }
 
     /// Hands out events as they come, after the newest `last` that are there; ends only with a failure.
     pub(crate) fn tail(&self, question: &Question, last: usize, context: &Context, found: &mut Found<'_>) -> Result<(), Failures> {
-        match self {
-            Self::DataDir(path) => local::tail(path, question, last, found),
-            Self::Files(_) => Err(Failure::usage("files", "files do not grow here").help("decklog serve --tail FILE").into()),
-            Self::Server(client) => remote::tail(client, question, last, context, found),
+        match (self, self.reach()?) {
+            (Self::Files(_), _) => Err(Failure::usage("files", "files do not grow here").help("decklog serve --tail FILE").into()),
+            (_, Reached::Here(local)) => local.tail(question, last, found),
+            (_, Reached::There(client)) => remote::tail(client, question, last, context, found),
         }
     }
 }

@@ -10,7 +10,7 @@ mod store;
 
 pub(crate) use logging::init_logging;
 pub(crate) use server::serve;
-pub(crate) use store::Store;
+pub(crate) use store::{Store, table_config, whole_reason};
 
 use crate::failure::Failure;
 

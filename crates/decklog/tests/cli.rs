@@ -2,6 +2,17 @@
 
 mod support;
 
+#[path = "cli/completion.rs"]
+mod completion;
+#[path = "cli/counts.rs"]
+mod counts;
+#[path = "cli/sql.rs"]
+mod sql;
+#[path = "cli/table.rs"]
+mod table;
+#[path = "cli/top.rs"]
+mod top;
+
 use std::io::{Read, Write};
 use std::process::Stdio;
 
@@ -141,6 +152,14 @@ fn exit_codes_say_how_it_went() {
         (&["search", "verb:get", "--since", "5x", "--data-dir", &data], 2),
         (&["search", "--stages", "last", "--data-dir", &data], 2),
         (&["search", "--limit", "many", "--data-dir", &data], 2),
+        (&["search", "--facet", "usr", "--data-dir", &data], 2),
+        (&["search", "--histogram", "--buckets", "0", "--data-dir", &data], 2),
+        (&["search", "--histogram", "--facet", "user", "--data-dir", &data], 2),
+        (&["top", "--by", "nobody", "--data-dir", &data], 2),
+        (&["top", "--data-dir", "missing"], 3),
+        (&["sql", "--data-dir", &data], 2),
+        (&["sql", "SELECT 1", "--data-dir", "missing"], 3),
+        (&["completion", "csh"], 2),
         (&["serve", "--listen", "0.0.0.0:7080"], 2),
         (&["nothing"], 2),
         (&["search", "--data-dir", "missing"], 3),
@@ -180,6 +199,9 @@ fn errors_are_json_for_programs() {
     assert_eq!(error["error"]["column"], 13);
     assert_eq!(error["error"]["length"], 3);
     assert_eq!(error["error"]["code"], "unknown-field");
+    let out = folder.run(&["search", "-o", "json", "--limt", "3"]);
+    let error: serde_json::Value = serde_json::from_str(out.stderr.trim()).unwrap();
+    assert_eq!((out.code, error["error"]["code"].as_str()), (2, Some("usage")));
 }
 
 /// Models of the design's error style.

@@ -1,8 +1,8 @@
-//! Finding events: the scan of the journal that answers searches.
+//! Finding events: searches, counts and SQL over the table and what the journal has beyond it.
 //!
-//! [`JournalSearcher`] implements the seam `decklog_audit::search` on the blocks of a journal, in the writing
-//! process or another one. The filter's matcher
-//! decides about every event; everything here only spares it work.
+//! [`StoreSearcher`] implements the seam `decklog_audit::search` on both, in the writing process or another one;
+//! [`JournalSearcher`] on a journal alone. The filter's matcher decides about every event; everything here only spares it
+//! work. [`sql`] is the room of DataFusion.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -27,5 +27,10 @@ mod plan;
 mod workers;
 mod scan;
 mod handout;
+pub mod table;
+mod joined;
 
+pub use joined::StoreSearcher;
 pub use searcher::JournalSearcher;
+pub use sql::SqlLimits;
+pub use table::SnapshotSource;

@@ -52,7 +52,8 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Takes over what another one counted.
+    pub(crate) fn add(&mut self, other: &Self) {
         self.n_matched += other.n_matched;
         self.n_scanned += other.n_scanned;
         self.n_undecodable += other.n_undecodable;
@@ -75,6 +76,13 @@ pub(crate) struct Place {
     pub(crate) index: u32,
     /// The line's length.
     pub(crate) length: u32,
+}
+
+impl Place {
+    /// The event's time.
+    pub(crate) fn time(&self) -> Timestamp {
+        Timestamp::new(self.seconds, self.nanoseconds).unwrap_or_default()
+    }
 }
 
 /// The matches of a search.

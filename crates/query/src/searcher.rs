@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use decklog_audit::journal::ReadError;
 use decklog_audit::search::{Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher};
@@ -15,6 +15,7 @@ use decklog_store::{BlockRef, JournalView, LocalJournal};
 use crate::handout;
 use crate::plan::Plan;
 use crate::scan::{self, Tally};
+use crate::table::ReadFailure;
 use crate::workers::Workers;
 
 /// Answers searches from a journal's blocks.
@@ -22,8 +23,8 @@ pub struct JournalSearcher {
     /// Knows which blocks there are; looked at for a moment at the start of each search.
     list: Mutex<JournalView>,
     /// Reads blocks, for all searches at once.
-    blocks: JournalView,
-    n_threads: usize,
+    blocks: Arc<JournalView>,
+    pub(crate) n_threads: usize,
 }
 
 /// What one search reads from: it does not change while the search runs.
@@ -54,7 +55,7 @@ impl JournalSearcher {
 
     fn new(list: JournalView, blocks: JournalView) -> Self {
         let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { list: Mutex::new(list), blocks, n_threads }
+        Self { list: Mutex::new(list), blocks: Arc::new(blocks), n_threads }
     }
 
     /// Uses this many threads for one search instead of one per core.
@@ -63,7 +64,24 @@ impl JournalSearcher {
         Self { n_threads: n_threads.max(1), ..self }
     }
 
-    fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {
+    /// The journal's id, by which a table notes how far it has it; `None` while nothing was written.
+    pub(crate) fn journal_id(&self) -> Result<Option<String>, ReadError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.id().is_none() {
+            list.refresh()?;
+        }
+        Ok(list.id())
+    }
+
+    /// The blocks with records from `seq` on, and how to read them.
+    pub(crate) fn tail(&self, seq: u64) -> Result<(Arc<JournalView>, Vec<BlockRef>, Vec<String>), ReadError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.refresh()?;
+        let gaps = list.damage().filter(|damage| seq < damage.to_seq).map(ToString::to_string).collect();
+        Ok((Arc::clone(&self.blocks), list.blocks_from(seq).cloned().collect(), gaps))
+    }
+
+    pub(crate) fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.refresh()?;
         let (from, until) = plan.seqs();
@@ -80,21 +98,23 @@ impl Searcher for JournalSearcher {
         let plan = Plan::new(request);
         let mut snapshot = self.snapshot(&plan)?;
         let workers = Workers { n_threads: self.n_threads, stop: &request.stop };
-        let mut answer = Answer { found, n_returned: 0 };
+        let mut answer = Answer::new(found);
         // However it ends: a segment that retention removes meanwhile must not take space until the next search.
         let _closing = Closing(&self.blocks);
         let tally = if request.order == Order::Arrival && request.limit.is_none() {
             scan::stream(&plan, &mut snapshot, workers, &mut answer)?
         } else {
-            let mut places = scan::collect(&plan, &mut snapshot, workers)?;
-            handout::hand_out(&mut places, request.order, &request.stop, &mut snapshot, &mut answer)?;
+            let places = scan::collect(&plan, &mut snapshot, workers)?;
+            let found = handout::in_order(&places.places, &[], request.order);
+            handout::hand_out(&found, &places.kept, None, &request.stop, &mut snapshot, &mut answer)?;
             places.tally
         };
         Ok(summary(&tally, answer.n_returned, snapshot.gaps))
     }
 }
 
-struct Closing<'a>(&'a JournalView);
+/// Lets go of the file read last.
+pub(crate) struct Closing<'a>(pub(crate) &'a JournalView);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
@@ -106,16 +126,78 @@ impl Drop for Closing<'_> {
 pub(crate) struct Answer<'a> {
     found: &'a mut dyn FnMut(Hit<'_>) -> ControlFlow<()>,
     n_returned: u64,
+    broken_off: bool,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    pub(crate) fn new(found: &'a mut dyn FnMut(Hit<'_>) -> ControlFlow<()>) -> Self {
+        Self { found, n_returned: 0, broken_off: false }
+    }
+
     pub(crate) fn give(&mut self, hit: Hit<'_>) -> ControlFlow<()> {
         self.n_returned += 1;
-        (self.found)(hit)
+        let flow = (self.found)(hit);
+        self.broken_off |= flow.is_break();
+        flow
+    }
+
+    /// Hits given so far.
+    pub(crate) fn n_returned(&self) -> u64 {
+        self.n_returned
+    }
+
+    /// Whether who asked wants no more.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.broken_off
     }
 }
 
-fn summary(tally: &Tally, n_returned: u64, mut gaps: Vec<(u64, String)>) -> SearchSummary {
+/// Why a search did not come to its end.
+pub(crate) enum Interrupted {
+    /// A file of the table is gone, and nothing was handed out yet: a newer version has its rows elsewhere.
+    Vanished,
+    /// It cannot.
+    Failed(SearchError),
+}
+
+impl Interrupted {
+    pub(crate) fn stopped() -> Self {
+        Self::Failed(SearchError::Stopped)
+    }
+}
+
+impl From<SearchError> for Interrupted {
+    fn from(error: SearchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ReadError> for Interrupted {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ReadFailure> for Interrupted {
+    fn from(failure: ReadFailure) -> Self {
+        match failure {
+            ReadFailure::Vanished => Self::Vanished,
+            ReadFailure::Stopped => Self::stopped(),
+            ReadFailure::Unreadable(reason) => Self::Failed(SearchError::Failed(reason)),
+        }
+    }
+}
+
+impl From<Interrupted> for SearchError {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Vanished => Self::Failed("files of the table were removed faster than they could be read; ask again".to_owned()),
+            Interrupted::Failed(error) => error,
+        }
+    }
+}
+
+pub(crate) fn summary(tally: &Tally, n_returned: u64, mut gaps: Vec<(u64, String)>) -> SearchSummary {
     gaps.sort();
     gaps.dedup();
     let mut gaps: Vec<String> = gaps.into_iter().map(|(_, words)| words).collect();

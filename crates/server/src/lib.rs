@@ -31,6 +31,7 @@ mod problem;
 mod router;
 mod server;
 mod tls;
+mod ui;
 
 pub use access::{Access, AccessConfig, AccessError, Sender, SessionToken, Shut, Tokens, TokensError, hash_token};
 pub use api::TailConfig;

@@ -1,7 +1,7 @@
 //! All routes with the layers in front of them, from the moment the binary has handed over its [`Parts`].
 //!
 //! ```text
-//! request ─► route pattern noted ─► access: who, and may they ─► rate ─► handler
+//! request ─► route pattern noted ─► a page? ─► access: who, and may they ─► rate ─► handler
 //! ```
 
 use std::sync::Arc;
@@ -102,6 +102,9 @@ async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     let caller = Caller { connection: &connection, method: request.method(), uri: request.uri(), headers: request.headers() };
     if let Some(exchanged) = shared.access.exchange(caller) {
         return exchanged.map_or_else(IntoResponse::into_response, set_cookie);
+    }
+    if let Some(page) = crate::ui::answer(&request) {
+        return page;
     }
     let path = request.uri().path();
     let scope = match right_of_path(path) {

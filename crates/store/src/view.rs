@@ -124,6 +124,11 @@ impl JournalView {
         Ok(view)
     }
 
+    /// What names the journal for ever, in hexadecimal, as `LocalJournal::id`; `None` while it has no segment yet.
+    pub fn id(&self) -> Option<String> {
+        self.journal_id.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// All blocks with records, in order.
     pub fn blocks(&self) -> impl DoubleEndedIterator<Item = &BlockRef> + '_ {
         self.segments.values().flat_map(|segment| &segment.blocks)

@@ -268,7 +268,11 @@ impl Members<'_> {
         let (start, was_first) = (self.out.len(), self.first);
         self.key(name);
         let value_start = self.out.len();
-        if text.is_empty() { write(self.out) } else { self.out.extend_from_slice(text.as_bytes()) }
+        if text.is_empty() {
+            write(self.out)
+        } else {
+            self.out.extend_from_slice(text.as_bytes())
+        }
         if self.out.len() == value_start {
             self.out.truncate(start);
             self.first = was_first;

@@ -11,6 +11,7 @@ use super::time::{DurationText, parse_duration};
 use super::values::is_json_number;
 use crate::event::{Level, UserInfo};
 use crate::json::{RawJson, Token, tokens};
+use crate::time::Timestamp;
 
 pub(super) fn matches(expression: &Expression, candidate: &Candidate<'_>) -> bool {
     match expression {
@@ -29,6 +30,44 @@ fn holds(field: &Field, values: &Values, candidate: &Candidate<'_>) -> bool {
         Values::And(all) => all.iter().all(|one| holds(field, one, candidate)),
         Values::Or(any) => any.iter().any(|one| holds(field, one, candidate)),
         Values::Not(inner) => passes(field, &Test::Present, candidate) && !holds(field, inner, candidate),
+    }
+}
+
+/// What `values` say of a field whose only value is `text`, as a text field.
+pub(super) fn text_holds(values: &Values, text: &str) -> bool {
+    holds_of_one(values, &|test| text_passes(test, text, None))
+}
+
+/// What `values` say of a field whose only value is this whole number.
+pub(super) fn number_holds(values: &Values, value: i64) -> bool {
+    holds_of_one(values, &|test| number_passes(test, value))
+}
+
+/// What `values` say of a field whose only value is this moment.
+pub(super) fn time_holds(values: &Values, value: Timestamp) -> bool {
+    holds_of_one(values, &|test| time_passes(test, value))
+}
+
+fn holds_of_one(values: &Values, passes: &dyn Fn(&Test) -> bool) -> bool {
+    match values {
+        Values::One(test) => passes(test),
+        Values::And(all) => all.iter().all(|one| holds_of_one(one, passes)),
+        Values::Or(any) => any.iter().any(|one| holds_of_one(one, passes)),
+        Values::Not(inner) => passes(&Test::Present) && !holds_of_one(inner, passes),
+    }
+}
+
+fn number_passes(test: &Test, value: i64) -> bool {
+    match test {
+        Test::Int(range) => range.contains(value),
+        other => *other == Test::Present,
+    }
+}
+
+fn time_passes(test: &Test, value: Timestamp) -> bool {
+    match test {
+        Test::Time(range) => range.contains(value),
+        other => *other == Test::Present,
     }
 }
 
@@ -78,14 +117,8 @@ pub(super) fn each_value(field: &Field, candidate: &Candidate<'_>, visit: &mut d
 /// Whether any value of the field passes; false if it has none.
 fn passes(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
     match field.kind() {
-        FieldType::Int => number(field.info.id, candidate).is_some_and(|value| match test {
-            Test::Int(range) => range.contains(value),
-            other => *other == Test::Present,
-        }),
-        FieldType::Time => time(field.info.id, candidate).is_some_and(|value| match test {
-            Test::Time(range) => range.contains(value),
-            other => *other == Test::Present,
-        }),
+        FieldType::Int => number(field.info.id, candidate).is_some_and(|value| number_passes(test, value)),
+        FieldType::Time => time(field.info.id, candidate).is_some_and(|value| time_passes(test, value)),
         FieldType::Duration => duration(field, candidate).is_some_and(|value| match test {
             Test::Duration(range) => range.contains(value),
             other => *other == Test::Present,
@@ -93,17 +126,19 @@ fn passes(field: &Field, test: &Test, candidate: &Candidate<'_>) -> bool {
         FieldType::Bool => *test == Test::Present || *test == Test::Bool(truth(field.info.id, candidate)),
         FieldType::Object => object(test, candidate),
         FieldType::Json => json(field, test, candidate),
-        _ => texts(field, candidate, &mut |text| text_passes(test, text, candidate)),
+        _ => {
+            let subresource = candidate.event.object_ref.as_ref().and_then(|object| object.subresource.as_deref());
+            texts(field, candidate, &mut |text| text_passes(test, text, subresource))
+        }
     }
 }
 
-fn text_passes(test: &Test, text: &str, candidate: &Candidate<'_>) -> bool {
+fn text_passes(test: &Test, text: &str, subresource: Option<&str>) -> bool {
     match test {
         Test::Text(pattern) => pattern.matches(text),
         Test::ResourcePair(pair) => {
-            let (resource, subresource) = &**pair;
-            let object = candidate.event.object_ref.as_ref();
-            resource.matches(text) && object.and_then(|object| object.subresource.as_deref()).is_some_and(|text| subresource.matches(text))
+            let (resource, wanted) = &**pair;
+            resource.matches(text) && subresource.is_some_and(|text| wanted.matches(text))
         }
         Test::Levels(min, max) => {
             let level = Level::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text));
@@ -202,7 +237,7 @@ fn number(id: FieldId, candidate: &Candidate<'_>) -> Option<i64> {
     if id == FieldId::Code { candidate.event.code().map(i64::from) } else { i64::try_from(candidate.seq).ok() }
 }
 
-fn time(id: FieldId, candidate: &Candidate<'_>) -> Option<crate::time::Timestamp> {
+fn time(id: FieldId, candidate: &Candidate<'_>) -> Option<Timestamp> {
     match id {
         FieldId::Time => Some(candidate.time),
         FieldId::Ingested => Some(candidate.ingested_at),

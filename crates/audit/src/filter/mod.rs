@@ -145,6 +145,30 @@ impl Filter {
     }
 }
 
+impl From<Expression> for Filter {
+    /// The filter of a part of another one's tree, for those who plan a search.
+    fn from(expression: Expression) -> Self {
+        Self { expression }
+    }
+}
+
+impl Values {
+    /// What they say of a field whose only value is `text`; fields of text, words and addresses.
+    pub fn hold_for_text(&self, text: &str) -> bool {
+        matching::text_holds(self, text)
+    }
+
+    /// What they say of a field whose only value is this whole number.
+    pub fn hold_for_number(&self, value: i64) -> bool {
+        matching::number_holds(self, value)
+    }
+
+    /// What they say of a field whose only value is this moment.
+    pub fn hold_for_time(&self, value: Timestamp) -> bool {
+        matching::time_holds(self, value)
+    }
+}
+
 impl fields::Field {
     /// The field of that name, as it is written in filters: `user`, `annotations.KEY`, `request.PATH`.
     ///

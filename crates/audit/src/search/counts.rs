@@ -75,6 +75,18 @@ impl FacetCounter {
         }
     }
 
+    /// Counts the different values of `field` in `n_events` events like `candidate`.
+    pub fn add_event(&mut self, field: &Field, candidate: &Candidate<'_>, n_events: u64) {
+        let mut values: Vec<String> = Vec::new();
+        field.each_value(candidate, &mut |value| values.push(value.to_owned()));
+        values.sort_unstable();
+        values.dedup();
+        if values.is_empty() {
+            self.add_missing(n_events);
+        }
+        values.iter().for_each(|value| self.add(value, n_events));
+    }
+
     /// Counts events that have no value.
     pub fn add_missing(&mut self, n_events: u64) {
         self.n_missing += n_events;
@@ -110,23 +122,24 @@ impl FacetCounter {
 /// As the search.
 pub fn facets<S: Searcher + ?Sized>(searcher: &S, request: &SearchRequest, asked: &FacetRequest) -> Result<(Vec<Facets>, SearchSummary), SearchError> {
     let mut counters: Vec<FacetCounter> = asked.fields.iter().map(|_| FacetCounter::default()).collect();
-    let mut values: Vec<String> = Vec::new();
-    let summary = searcher.search(&streaming(request), &mut |hit| {
-        with_candidate(&hit, |candidate| {
-            for (field, counter) in asked.fields.iter().zip(&mut counters) {
-                values.clear();
-                field.each_value(candidate, &mut |value| values.push(value.to_owned()));
-                values.sort_unstable();
-                values.dedup();
-                if values.is_empty() {
-                    counter.add_missing(1);
-                }
-                values.iter().for_each(|value| counter.add(value, 1));
-            }
-        });
-        ControlFlow::Continue(())
-    })?;
+    let summary = count_facets(searcher, request, &asked.fields, &mut counters)?;
     Ok((counters.into_iter().map(|counter| counter.facets(asked.n_top, &asked.prefix)).collect(), summary))
+}
+
+/// Adds the values of `fields` among the events of `request` to a counter for each.
+///
+/// # Errors
+/// As the search.
+pub fn count_facets<S: Searcher + ?Sized>(
+    searcher: &S,
+    request: &SearchRequest,
+    fields: &[Field],
+    counters: &mut [FacetCounter],
+) -> Result<SearchSummary, SearchError> {
+    searcher.search(&streaming(request), &mut |hit| {
+        with_candidate(&hit, |candidate| fields.iter().zip(&mut *counters).for_each(|(field, counter)| counter.add_event(field, candidate, 1)));
+        ControlFlow::Continue(())
+    })
 }
 
 /// Calls `look` with a hit as a filter sees it; not at all if no event can be read from its line.
@@ -174,16 +187,39 @@ pub struct Histogram {
 /// As the search.
 pub fn histogram<S: Searcher + ?Sized>(searcher: &S, request: &SearchRequest, asked: &HistogramRequest) -> Result<(Histogram, SearchSummary), SearchError> {
     let mut counter = HistogramCounter::new(asked.n_buckets);
-    let mut values: Vec<String> = Vec::new();
-    let summary = searcher.search(&streaming(request), &mut |hit| {
-        values.clear();
-        if let Some(field) = &asked.split {
-            with_candidate(&hit, |candidate| field.each_value(candidate, &mut |value| values.push(value.to_owned())));
-        }
-        counter.add(hit.time.seconds(), values.first().map(String::as_str), 1);
-        ControlFlow::Continue(())
-    })?;
+    let summary = count_histogram(searcher, request, asked.split.as_ref(), &mut counter)?;
     Ok((counter.histogram(), summary))
+}
+
+/// Adds the events of `request` to a counter, each with its first value of `split`.
+///
+/// # Errors
+/// As the search.
+pub fn count_histogram<S: Searcher + ?Sized>(
+    searcher: &S,
+    request: &SearchRequest,
+    split: Option<&Field>,
+    counter: &mut HistogramCounter,
+) -> Result<SearchSummary, SearchError> {
+    searcher.search(&streaming(request), &mut |hit| {
+        let mut value = None;
+        if let Some(field) = split {
+            with_candidate(&hit, |candidate| value = first_value(field, candidate));
+        }
+        counter.add(hit.time.seconds(), value.as_deref(), 1);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The first value of a field, as histograms are split by it.
+pub fn first_value(field: &Field, candidate: &Candidate<'_>) -> Option<String> {
+    let mut first = None;
+    field.each_value(candidate, &mut |value| {
+        if first.is_none() {
+            first = Some(value.to_owned());
+        }
+    });
+    first
 }
 
 fn streaming(request: &SearchRequest) -> SearchRequest {

@@ -129,6 +129,8 @@ The answer is on stdout, everything else (progress, notes, totals) on stderr.
   -o csv      the columns of wide with a header row, every stage, oldest first; cells that a spreadsheet would run as a
               formula begin with '
 
+Counts instead of events: search --count, --facet FIELD, --histogram; top counts bytes.
+
 --limit N is the newest N (100); 0 is all. --stages final|all|LIST chooses the stages, --columns the columns.
 In tables, control characters and marks that turn text around are shown as \\u{…}.
 ";
@@ -174,7 +176,7 @@ mod tests {
         // Whatever the terminal of who runs the tests.
         let mut command = Cli::command().term_width(100);
         command.build();
-        for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+        for command in command.get_subcommands_mut().filter(|command| command.get_name() != "help" && !command.is_hide_set()) {
             add_help(command, "decklog", &mut page);
         }
         crate::bless::check("docs/cli.md", &page);

@@ -47,6 +47,16 @@ enum QuarantineCommand {
     Export(ExportFlags),
 }
 
+/// Whose items, and where they are.
+#[derive(Clone, Debug, clap::Args)]
+struct WhichFlags {
+    #[command(flatten)]
+    target: TargetFlags,
+    /// Only of this source
+    #[arg(long, value_name = "NAME", help_heading = "Which items")]
+    source: Option<String>,
+}
+
 /// Lists what was refused, newest last
 #[derive(Clone, Debug, clap::Args)]
 #[command(
@@ -59,10 +69,7 @@ enum QuarantineCommand {
 )]
 struct ListFlags {
     #[command(flatten)]
-    target: TargetFlags,
-    /// Only of this source
-    #[arg(long, value_name = "NAME", help_heading = "Which items")]
-    source: Option<String>,
+    which: WhichFlags,
     /// The newest N; 0 is all
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Which items")]
     limit: usize,
@@ -82,10 +89,7 @@ struct ListFlags {
 )]
 struct ExportFlags {
     #[command(flatten)]
-    target: TargetFlags,
-    /// Only of this source
-    #[arg(long, value_name = "NAME", help_heading = "Which items")]
-    source: Option<String>,
+    which: WhichFlags,
     /// Only the item of this id, without a newline behind it
     #[arg(long, value_name = "ID", help_heading = "Which items")]
     id: Option<u64>,
@@ -121,7 +125,7 @@ pub(crate) fn run(flags: &QuarantineFlags, context: &Context) -> Outcome {
 }
 
 fn list(flags: &ListFlags, context: &Context) -> Outcome {
-    let target = Target::choose(&flags.target, context)?;
+    let target = Target::choose(&flags.which.target, context)?;
     let (items, n_matched) = match &target {
         Target::DataDir(path) => listed(path, flags)?,
         Target::Server(client) => asked(client, flags)?,
@@ -185,7 +189,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
 
 fn listed(data_dir: &Path, flags: &ListFlags) -> Result<(Vec<Item>, u64), Failures> {
     let mut items = Vec::new();
-    each_of_files(data_dir, flags.source.as_deref(), None, &mut |item| {
+    each_of_files(data_dir, flags.which.source.as_deref(), None, &mut |item| {
         items.push(item);
         Ok(())
     })?;
@@ -205,13 +209,13 @@ fn asked(client: &Client, flags: &ListFlags) -> Result<(Vec<Item>, u64), Failure
     }
     // What the server gives at most.
     let limit = if flags.limit == 0 { 10_000 } else { flags.limit.min(10_000) };
-    let source = flags.source.as_deref().map(|source| format!("&source={}", encoded(source))).unwrap_or_default();
+    let source = flags.which.source.as_deref().map(|source| format!("&source={}", encoded(source))).unwrap_or_default();
     let list: List = crate::wiring::runtime()?.block_on(client.json(&format!("/api/v1/quarantine?limit={limit}{source}")))?;
     Ok((list.items, list.total))
 }
 
 fn export(flags: &ExportFlags, context: &Context) -> Outcome {
-    let target = Target::choose(&flags.target, context)?;
+    let target = Target::choose(&flags.which.target, context)?;
     let mut answer = Answer::new();
     let mut n_found = 0_u64;
     let mut write = |item: Item| -> Result<(), Failure> {
@@ -229,8 +233,8 @@ fn export(flags: &ExportFlags, context: &Context) -> Outcome {
         })
     };
     match &target {
-        Target::DataDir(path) => each_of_files(path, flags.source.as_deref(), flags.id, &mut write)?,
-        Target::Server(client) => crate::wiring::runtime()?.block_on(each_of_server(client, flags.source.as_deref(), &mut write))?,
+        Target::DataDir(path) => each_of_files(path, flags.which.source.as_deref(), flags.id, &mut write)?,
+        Target::Server(client) => crate::wiring::runtime()?.block_on(each_of_server(client, flags.which.source.as_deref(), &mut write))?,
         Target::Files(_) => {}
     }
     answer.flush()?;

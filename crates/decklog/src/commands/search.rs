@@ -1,4 +1,7 @@
-//! `decklog search`: events that match.
+//! `decklog search`: events that match, or how many there are, by value and over time.
+
+mod facets;
+mod histogram;
 
 use std::path::PathBuf;
 
@@ -14,6 +17,8 @@ use crate::target::{Question, Tally, Target};
 
 /// Above this many events the totals of requests are not counted for a table: each is a scan of its own.
 const MAX_COUNTED: u64 = 2_000_000;
+/// Events shown, if nothing else is asked for.
+const DEFAULT_EVENTS: usize = 100;
 
 /// Finds events
 #[derive(Clone, Debug, clap::Args)]
@@ -24,6 +29,8 @@ const MAX_COUNTED: u64 = 2_000_000;
   decklog search outcome:denied --since 1h                     refusals of the last hour
   decklog search user:bob -n shop -o wide                      with address, tool and binding
   decklog search object:deploy/web --limit 0 -o json > web.log every stage, byte for byte
+  decklog search outcome:denied --facet user --facet verb      who was refused how often
+  decklog search verb:delete --histogram --since 1d            when
   decklog search -e 'verb:create resource:clusterrolebindings' exit code 1 if there is none
   decklog search user:bob -- audit.log.gz                      straight from a file",
     after_help = "Exit codes: 0 done, 1 nothing matched (with -e), 2 wrong filter or time, 3 could not be read, 4 not allowed
@@ -48,9 +55,9 @@ pub(crate) struct SearchFlags {
     /// final, all or a list [default: final in tables, else all]
     #[arg(long, value_name = "STAGES", help_heading = "Which events")]
     stages: Option<String>,
-    /// The newest N; 0 is all
-    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Which events")]
-    limit: usize,
+    /// The newest N, or the N most frequent values of --facet; 0 is all [default: 100 events, 10 values]
+    #[arg(long, value_name = "N", help_heading = "Which events")]
+    limit: Option<usize>,
     /// How it is written.
     #[command(flatten)]
     pub(crate) output: OutputFlags,
@@ -61,8 +68,17 @@ pub(crate) struct SearchFlags {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", hide_possible_values = true, help_heading = "Output")]
     columns: Vec<Column>,
     /// Only how many there are
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Counts")]
     count: bool,
+    /// Only how many there are of each value of this field; may stand several times
+    #[arg(long, value_name = "FIELD", conflicts_with = "count", help_heading = "Counts")]
+    facet: Vec<String>,
+    /// Only how many there are over time
+    #[arg(long, conflicts_with_all = ["count", "facet"], help_heading = "Counts")]
+    histogram: bool,
+    /// Rows of --histogram at most; how long each is, is the shortest time that reads well [default: 30]
+    #[arg(long, value_name = "N", requires = "histogram", help_heading = "Counts")]
+    buckets: Option<usize>,
     /// Exit code 1 if nothing matches
     #[arg(short, long, help_heading = "Output")]
     exit_code: bool,
@@ -77,13 +93,44 @@ enum OrderChoice {
     Desc,
 }
 
+impl SearchFlags {
+    /// Events shown at most; 0 is all.
+    fn n_events(&self) -> usize {
+        self.limit.unwrap_or(DEFAULT_EVENTS)
+    }
+}
+
+/// What is asked for.
+enum AnswerKind {
+    /// The events.
+    Events,
+    /// How many.
+    Count,
+    /// How many of each value.
+    Facets(Vec<facets::Named>),
+    /// How many over time, in so many stretches at most.
+    Histogram(usize),
+}
+
+impl AnswerKind {
+    fn of(flags: &SearchFlags) -> Result<Self, Failures> {
+        Ok(match () {
+            () if flags.count => Self::Count,
+            () if flags.histogram => Self::Histogram(histogram::check(flags.buckets)?),
+            () if !flags.facet.is_empty() => Self::Facets(facets::read(&flags.facet)?),
+            () => Self::Events,
+        })
+    }
+}
+
 /// Searches.
 pub(crate) fn run(flags: &SearchFlags, context: &Context) -> Outcome {
     let format = flags.output.output;
     // Everything that can be wrong with the question is told before anything is opened.
     let filter = filter_text(&flags.filter, &flags.scope, context.now)?;
     let times = range(&flags.range, context.now)?;
-    let machine = format.is_machine() || flags.count;
+    let answer = AnswerKind::of(flags)?;
+    let machine = format.is_machine() || !matches!(answer, AnswerKind::Events);
     let stages = flags.stages.as_deref().map(Stages::parse).transpose()?.unwrap_or(if machine { Stages::All } else { Stages::Final });
     let order = match flags.order {
         Some(OrderChoice::Asc) => Order::Ascending,
@@ -91,13 +138,19 @@ pub(crate) fn run(flags: &SearchFlags, context: &Context) -> Outcome {
         None if format.is_machine() => Order::Ascending,
         None => Order::Descending,
     };
-    let question = Question { filter: with_stages(&filter, &stages), range: times, limit: (flags.limit > 0).then_some(flags.limit), order, now: context.now };
+    let question =
+        Question { filter: with_stages(&filter, &stages), range: times, limit: (flags.n_events() > 0).then_some(flags.n_events()), order, now: context.now };
     let target = if flags.files.is_empty() { Target::choose(&flags.target, context)? } else { Target::of_files(&flags.files, context)? };
-    let tally = if flags.count { count(&target, &question, flags)? } else { show(&target, &question, flags, context)? };
+    let tally = match &answer {
+        AnswerKind::Events => show(&target, &question, flags, context)?,
+        AnswerKind::Count => count(&target, &question, flags)?,
+        AnswerKind::Facets(fields) => facets::show(&target, &question, fields, flags, context)?,
+        AnswerKind::Histogram(n_buckets) => histogram::show(&target, &question, *n_buckets, flags, context)?,
+    };
     for gap in &tally.gaps {
         context.note(&format!("warning: not everything could be read: {}", escape(gap)));
     }
-    if !flags.count && !context.common.quiet {
+    if matches!(answer, AnswerKind::Events) && !context.common.quiet {
         let searched = Searched { target: &target, filter: &filter, stages: &stages, range: times };
         context.note(&searched.totals(&tally, flags, context)?);
         for hint in Filter::parse(&filter, context.now).map(|filter| filter.hints()).unwrap_or_default() {
@@ -148,8 +201,8 @@ impl Searched<'_> {
     /// `8 requests (16 events) of 1,670 (3,431), 09:52:31 to 09:53:46`: what was found, and in what.
     fn totals(&self, tally: &Tally, flags: &SearchFlags, context: &Context) -> Result<String, Failures> {
         let n_matched = tally.n_matched;
-        let shown = flags.limit as u64;
-        let cut = if flags.limit > 0 && n_matched > shown { format!("the newest {} of ", with_thousands(shown)) } else { String::new() };
+        let shown = flags.n_events() as u64;
+        let cut = if shown > 0 && n_matched > shown { format!("the newest {} of ", with_thousands(shown)) } else { String::new() };
         let more = if cut.is_empty() { "" } else { "; --limit 0 shows all" };
         // For programs the count of what was found is enough: more would be another search, and another mark.
         if flags.output.output.is_machine() {

@@ -34,8 +34,8 @@ impl SourcesFlags {
     /// `-o`.
     pub(crate) fn output(&self) -> OutputFormat {
         match &self.command {
-            SourcesCommand::List(flags) => flags.output.output,
-            SourcesCommand::Describe(flags) => flags.output.output,
+            SourcesCommand::List(flags) => flags.how.output.output,
+            SourcesCommand::Describe(flags) => flags.how.output.output,
         }
     }
 }
@@ -44,6 +44,15 @@ impl SourcesFlags {
 enum SourcesCommand {
     List(ListFlags),
     Describe(DescribeFlags),
+}
+
+/// Where to ask, and how the answer is written.
+#[derive(Clone, Debug, clap::Args)]
+struct HowFlags {
+    #[command(flatten)]
+    target: TargetFlags,
+    #[command(flatten)]
+    output: OutputFlags,
 }
 
 /// Lists the sources: of a server with state and counts since its start, of a data directory with what is stored
@@ -57,9 +66,7 @@ enum SourcesCommand {
 )]
 struct ListFlags {
     #[command(flatten)]
-    target: TargetFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    how: HowFlags,
 }
 
 /// Everything known of one source
@@ -76,9 +83,7 @@ struct DescribeFlags {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    target: TargetFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    how: HowFlags,
 }
 
 /// One source; the form of the server's API, of which a data directory knows only a part.
@@ -162,7 +167,7 @@ fn stored(data_dir: &Path) -> Result<Vec<Source>, Failures> {
 }
 
 fn list(flags: &ListFlags, context: &Context) -> Outcome {
-    let sources = sources(&flags.target, context)?;
+    let sources = sources(&flags.how.target, context)?;
     let mut answer = Answer::new();
     let of_files = sources.iter().any(|source| source.stored.is_some());
     let number = |number: Option<u64>| number.map(with_thousands).unwrap_or_default();
@@ -188,7 +193,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
     } else {
         &["NAME", "TYPE", "CLUSTER", "STATE", "RECEIVED", "REJECTED", "LAST EVENT", "PLACE"]
     };
-    match flags.output.output {
+    match flags.how.output.output {
         OutputFormat::Json => {
             for source in &sources {
                 answer.line(&serde_json::to_vec(source).unwrap_or_default())?;
@@ -203,7 +208,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
             let head = |name: &&str| if matches!(*name, "EVENTS" | "RECEIVED" | "REJECTED") { Head::number(name) } else { Head::text(name) };
             let width = std::io::stdout().is_terminal().then(terminal_width).flatten();
             let mut table = Table::new(names.iter().map(head).collect(), context.paint, width);
-            table = if flags.output.no_headers { table.without_heads() } else { table };
+            table = if flags.how.output.no_headers { table.without_heads() } else { table };
             for source in &sources {
                 let cells = row(source).iter().map(|text| Cell::plain(text)).collect();
                 answer.with(|out| table.row(cells, out))?;
@@ -219,7 +224,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
 }
 
 fn describe(flags: &DescribeFlags, context: &Context) -> Outcome {
-    let sources = sources(&flags.target, context)?;
+    let sources = sources(&flags.how.target, context)?;
     let found: Vec<&Source> = sources.iter().filter(|source| source.name == flags.name).collect();
     if found.is_empty() {
         let meant = closest(&flags.name, sources.iter().map(|source| source.name.as_str()));
@@ -229,7 +234,7 @@ fn describe(flags: &DescribeFlags, context: &Context) -> Outcome {
     let mut answer = Answer::new();
     for source in found {
         let object = serde_json::to_value(source).unwrap_or_default();
-        if flags.output.output == OutputFormat::Json {
+        if flags.how.output.output == OutputFormat::Json {
             answer.line(object.to_string().as_bytes())?;
             continue;
         }

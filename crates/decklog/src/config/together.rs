@@ -22,7 +22,8 @@ pub(crate) fn clashes(config: &Config) -> Vec<Clash> {
     let has_tls = server.tls.cert_file.is_some() && server.tls.key_file.is_some();
     let with_token = |kind: &SourceKind| matches!(kind, SourceKind::Webhook { token_file: Some(_) });
     let has_credentials = server.tokens_file.is_some() || server.tls.client_ca_file.is_some() || config.sources.iter().any(|source| with_token(&source.kind));
-    if !listen.ip().to_canonical().is_loopback() && !(has_tls && has_credentials) {
+    let others_may_reach_it = !listen.ip().to_canonical().is_loopback();
+    if others_may_reach_it && (!has_tls || !has_credentials) {
         let missing = match (has_tls, has_credentials) {
             (false, false) => "TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile or server.tls.clientCAFile",
             (false, true) => "TLS: set server.tls.certFile and server.tls.keyFile",

@@ -1,18 +1,28 @@
-//! The answer's way out: buffered stdout, where a reader that has gone ends the program silently.
+//! The answer's way out: buffered stdout (or a file), where a reader that has gone ends the program silently.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 
 use crate::failure::{Exit, Failure};
 
-/// Buffered stdout.
+/// Buffered stdout, or a file.
 pub(crate) struct Answer {
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<Box<dyn Write>>,
 }
 
 impl Answer {
     /// Takes stdout.
     pub(crate) fn new() -> Self {
-        Self { out: BufWriter::with_capacity(128 * 1024, io::stdout().lock()) }
+        Self::over(Box::new(io::stdout().lock()))
+    }
+
+    /// Writes into a file.
+    pub(crate) fn into_file(file: File) -> Self {
+        Self::over(Box::new(file))
+    }
+
+    fn over(out: Box<dyn Write>) -> Self {
+        Self { out: BufWriter::with_capacity(128 * 1024, out) }
     }
 
     /// Writes a line.

@@ -12,11 +12,11 @@ use decklog_audit::journal::AppendError;
 use decklog_audit::quarantine::{Quarantine, Refused};
 use decklog_capture::import::{LocalDelivery, find_inputs, import};
 use decklog_capture::{CaptureMetrics, Recorder};
-use decklog_query::JournalSearcher;
+use decklog_query::table::TableView;
+use decklog_query::{JournalSearcher, StoreSearcher};
 use decklog_store::LocalJournal;
 
-use super::local::search_in;
-use super::{Found, Question, Tally};
+use super::local::Local;
 use crate::commands::Context;
 use crate::failure::{Failure, Failures};
 use crate::output::escape;
@@ -28,7 +28,8 @@ const MAX_EVENT_BYTES: usize = 64 << 20;
 /// The events of files.
 #[derive(Clone)]
 pub(crate) struct Loaded {
-    searcher: Arc<JournalSearcher>,
+    /// Answers questions about them.
+    pub(super) local: Local,
     /// What the searcher reads.
     _journal: Arc<LocalJournal>,
 }
@@ -74,12 +75,8 @@ impl Loaded {
             0 => {}
             n_refused => context.note(&format!("warning: {n_refused} items are no audit events")),
         }
-        let searcher = JournalSearcher::of_journal(&journal).map_err(|error| Failure::failed("memory", error.to_string()))?;
-        Ok(Self { searcher: Arc::new(searcher), _journal: journal })
-    }
-
-    /// Searches them.
-    pub(super) fn search(&self, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
-        search_in(&self.searcher, Path::new("memory"), question, found)
+        let of_journal = JournalSearcher::of_journal(&journal).map_err(|error| Failure::failed("memory", error.to_string()))?;
+        let searcher = StoreSearcher::new(of_journal, || Ok(Arc::new(TableView::empty()))).map_err(|error| Failure::failed("memory", error.to_string()))?;
+        Ok(Self { local: Local::of(Arc::new(searcher), Path::new("memory")), _journal: journal })
     }
 }

@@ -1,49 +1,123 @@
-//! Searching the files of a data directory.
+//! Asking a store on this machine: the files of a data directory, or log files in memory.
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use decklog_audit::Filter;
 use decklog_audit::journal::ReadError;
-use decklog_audit::search::{Order, SearchError, SearchRequest, Searcher, SeqRange, Stop};
-use decklog_query::JournalSearcher;
-use decklog_store::JournalView;
+use decklog_audit::search::{
+    Extent, FacetRequest, Facets, Histogram, HistogramRequest, Order, SearchError, SearchRequest, SearchSummary, Searcher, SeqRange, SqlError, SqlErrorKind,
+    SqlRequest, SqlSummary, Stop,
+};
+use decklog_query::StoreSearcher;
+use decklog_store::{JournalView, TablePlace};
 
-use super::{Found, Question, Tally};
-use crate::failure::{Failure, Failures};
+use super::{Found, Pieces, Question, Tally};
+use crate::failure::{Exit, Failure, Failures, Place};
 
 /// How often a tail of files looks for more.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-pub(super) fn search(data_dir: &Path, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
-    let searcher = JournalSearcher::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
-    search_in(&searcher, data_dir, question, found)
+/// A store on this machine, open for reading.
+#[derive(Clone)]
+pub(super) struct Local {
+    searcher: Arc<dyn Searcher>,
+    /// What errors name.
+    place: PathBuf,
 }
 
-/// The same with a searcher that is open.
-pub(super) fn search_in(searcher: &JournalSearcher, data_dir: &Path, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
-    run(searcher, data_dir, &request(question, SeqRange::default())?, found)
-}
-
-pub(super) fn tail(data_dir: &Path, question: &Question, last: usize, found: &mut Found<'_>) -> Result<(), Failures> {
-    let searcher = JournalSearcher::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
-    let mut view = JournalView::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
-    let mut position = view.next_seq();
-    if last > 0 {
-        let newest = SearchRequest { limit: Some(last), ..request(question, SeqRange { from: None, until: Some(position) })? };
-        run(&searcher, data_dir, &newest, found)?;
+impl Local {
+    /// The files of a data directory, without a lock: also while a server writes them.
+    pub(super) fn open(data_dir: &Path) -> Result<Self, Failure> {
+        let searcher = StoreSearcher::open(data_dir, TablePlace::local(data_dir.join("table"))).map_err(|error| match error {
+            SearchError::Read(error) => unreadable(data_dir, &error),
+            other => Failure::failed("search", other.to_string()),
+        })?;
+        Ok(Self::of(Arc::new(searcher), data_dir))
     }
-    loop {
-        view.refresh().map_err(|error| unreadable(data_dir, &error))?;
-        let end = view.next_seq();
-        if end > position {
-            let arrived = SearchRequest { order: Order::Arrival, limit: None, ..request(question, SeqRange { from: Some(position), until: Some(end) })? };
-            run(&searcher, data_dir, &arrived, found)?;
-            position = end;
+
+    /// With a searcher that is open.
+    pub(super) fn of(searcher: Arc<dyn Searcher>, place: &Path) -> Self {
+        Self { searcher, place: place.to_owned() }
+    }
+
+    pub(super) fn search(&self, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
+        self.run(&request(question, SeqRange::default())?, found)
+    }
+
+    pub(super) fn facets(&self, question: &Question, asked: &FacetRequest) -> Result<(Vec<Facets>, Tally), Failures> {
+        let (facets, summary) = self.searcher.facets(&request(question, SeqRange::default())?, asked).map_err(|error| self.failure(error))?;
+        Ok((facets, tally(summary)))
+    }
+
+    pub(super) fn histogram(&self, question: &Question, asked: &HistogramRequest) -> Result<(Histogram, Tally), Failures> {
+        let (histogram, summary) = self.searcher.histogram(&request(question, SeqRange::default())?, asked).map_err(|error| self.failure(error))?;
+        Ok((histogram, tally(summary)))
+    }
+
+    pub(super) fn extent(&self) -> Result<Extent, Failures> {
+        self.searcher.extent().map_err(|error| self.failure(error).into())
+    }
+
+    /// Hands out what comes, for ever.
+    pub(super) fn tail(&self, question: &Question, last: usize, found: &mut Found<'_>) -> Result<(), Failures> {
+        let mut view = JournalView::open(&self.place).map_err(|error| unreadable(&self.place, &error))?;
+        let mut position = view.next_seq();
+        if last > 0 {
+            let newest = SearchRequest { limit: Some(last), ..request(question, SeqRange { from: None, until: Some(position) })? };
+            self.run(&newest, found)?;
         }
-        std::thread::sleep(LOOK_EVERY);
+        loop {
+            view.refresh().map_err(|error| unreadable(&self.place, &error))?;
+            let end = view.next_seq();
+            if end > position {
+                let arrived = SearchRequest { order: Order::Arrival, limit: None, ..request(question, SeqRange { from: Some(position), until: Some(end) })? };
+                self.run(&arrived, found)?;
+                position = end;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The answer to a question in SQL, in pieces.
+    pub(super) fn sql(&self, request: &SqlRequest, out: &mut Pieces<'_>) -> Result<SqlSummary, Failures> {
+        let mut failure = None;
+        let result = self.searcher.sql(request, &mut |piece| match out(piece) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(stopped) => {
+                failure = Some(stopped);
+                ControlFlow::Break(())
+            }
+        });
+        match failure {
+            Some(failure) => Err(failure.into()),
+            None => result.map_err(|error| sql_failure(error, &request.query).into()),
+        }
+    }
+
+    fn run(&self, request: &SearchRequest, found: &mut Found<'_>) -> Result<Tally, Failures> {
+        let mut failure = None;
+        let result = self.searcher.search(request, &mut |hit| match found(hit.line, Some(hit.time)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(stopped) => {
+                failure = Some(stopped);
+                ControlFlow::Break(())
+            }
+        });
+        match failure {
+            Some(failure) => Err(failure.into()),
+            None => result.map(tally).map_err(|error| self.failure(error).into()),
+        }
+    }
+
+    fn failure(&self, error: SearchError) -> Failure {
+        match error {
+            SearchError::Read(error) => unreadable(&self.place, &error),
+            error => Failure::failed("search", error.to_string()),
+        }
     }
 }
 
@@ -53,22 +127,28 @@ fn request(question: &Question, seqs: SeqRange) -> Result<SearchRequest, Failure
     Ok(SearchRequest { filter, range: question.range, seqs, after: None, limit: question.limit, order: question.order, stop: Stop::default() })
 }
 
-fn run(searcher: &JournalSearcher, data_dir: &Path, request: &SearchRequest, found: &mut Found<'_>) -> Result<Tally, Failures> {
-    let mut failure = None;
-    let result = searcher.search(request, &mut |hit| match found(hit.line, Some(hit.time)) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(stopped) => {
-            failure = Some(stopped);
-            ControlFlow::Break(())
-        }
-    });
-    if let Some(failure) = failure {
-        return Err(failure.into());
-    }
-    match result {
-        Ok(summary) => Ok(Tally { n_matched: summary.n_matched, extent: summary.extent, gaps: summary.gaps }),
-        Err(SearchError::Read(error)) => Err(unreadable(data_dir, &error).into()),
-        Err(error) => Err(Failure::failed("search", error.to_string()).into()),
+fn tally(summary: SearchSummary) -> Tally {
+    Tally { n_matched: summary.n_matched, extent: summary.extent, gaps: summary.gaps }
+}
+
+/// Why a question in SQL has no answer, with the place in its text.
+fn sql_failure(error: SqlError, query: &str) -> Failure {
+    let failure = match error.kind {
+        SqlErrorKind::Bad => Failure::usage("bad-query", error.message),
+        SqlErrorKind::Forbidden => Failure::new(Exit::Denied, "forbidden-query", error.message),
+        SqlErrorKind::Memory => Failure::failed("too-large", error.message),
+        SqlErrorKind::Timeout => Failure::new(Exit::TimeLimit, "query-timeout", error.message),
+        SqlErrorKind::Stopped => Failure::new(Exit::Interrupted, "stopped", error.message),
+        SqlErrorKind::Unavailable => Failure::failed("unavailable", error.message),
+        SqlErrorKind::Failed => Failure::failed("query", error.message),
+    };
+    let failure = match error.place {
+        Some((line, column)) => failure.at(Place::in_text(query, line, column)),
+        None => failure,
+    };
+    match error.help {
+        Some(help) => failure.help(help),
+        None => failure,
     }
 }
 

@@ -1,16 +1,22 @@
-//! Searching through a server's API.
+//! Asking a server through its API.
+
+mod counts;
+mod sql;
 
 use std::time::Duration;
 
 use decklog_audit::Timestamp;
 use decklog_audit::search::Order;
-use http::header;
+use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
 use super::{Found, Question, Tally};
 use crate::client::{Client, Message, Messages, encoded};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure, Failures};
+
+pub(super) use counts::{extent, facets, histogram};
+pub(super) use sql::sql;
 
 /// Between two attempts to come back to a server that has gone.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -37,15 +43,20 @@ pub(super) fn tail(client: &Client, question: &Question, last: usize, context: &
     crate::wiring::runtime()?.block_on(follow(client, question, last, context, found)).map_err(Failures::from)
 }
 
-fn path(question: &Question) -> String {
-    let mut path = format!("/api/v1/events?filter={}&limit={}", encoded(&question.filter), question.limit.unwrap_or(0));
+/// The path of a resource that answers about the events of `question`.
+fn about(resource: &str, question: &Question) -> String {
+    let mut path = format!("/api/v1/{resource}?filter={}", encoded(&question.filter));
     for (name, time) in [("since", question.range.since), ("until", question.range.until)] {
         if let Some(time) = time {
-            path.push_str(&format!("&{name}={}", encoded(time.micro_text().as_str())));
+            path.push_str(&format!("&{name}={}", encoded(&time.rfc3339_nano())));
         }
     }
-    path.push_str(if question.order == Order::Descending { "&order=desc" } else { "&order=asc" });
     path
+}
+
+fn path(question: &Question) -> String {
+    let order = if question.order == Order::Descending { "desc" } else { "asc" };
+    format!("{}&limit={}&order={order}", about("events", question), question.limit.unwrap_or(0))
 }
 
 async fn stream(client: &Client, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failure> {
@@ -57,11 +68,8 @@ async fn stream(client: &Client, question: &Question, found: &mut Found<'_>) -> 
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| client.broken(&error))?;
         if let Some(trailers) = frame.trailers_ref() {
-            let text = |name: &str| trailers.get(name).and_then(|value| value.to_str().ok());
-            tally.n_matched = text("decklog-matched").and_then(|text| text.parse().ok()).unwrap_or(n_found);
-            if text("decklog-complete") == Some("false") {
-                tally.gaps.push("the server could not read all events; its log says which".to_owned());
-            }
+            tally.n_matched = trailer(trailers, "decklog-matched").and_then(|text| text.parse().ok()).unwrap_or(n_found);
+            tally.gaps = gaps_of(trailers);
             continue;
         }
         let Ok(bytes) = frame.into_data() else { continue };
@@ -76,6 +84,16 @@ async fn stream(client: &Client, question: &Question, found: &mut Found<'_>) -> 
     }
     tally.n_matched = tally.n_matched.max(n_found);
     Ok(tally)
+}
+
+fn trailer<'a>(trailers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    trailers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What the trailers of a streamed answer say about what is missing in it.
+fn gaps_of(trailers: &HeaderMap) -> Vec<String> {
+    let incomplete = trailer(trailers, "decklog-complete") == Some("false");
+    incomplete.then(|| "the server could not read all events; its log says which".to_owned()).into_iter().collect()
 }
 
 /// Follows, and comes back where it was when the connection ends: the server is restarted, or the network broke.

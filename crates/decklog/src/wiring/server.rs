@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use decklog_audit::Timestamp;
+use decklog_audit::search::Searcher;
 use decklog_capture::tail::{Tail, TailConfig};
 use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
-use decklog_query::JournalSearcher;
+use decklog_query::{JournalSearcher, SnapshotSource, StoreSearcher};
 use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, Tls, TlsConfig, hash_token};
 use decklog_store::Health;
 use prometheus_client::registry::Registry;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::keys::random_bytes;
+use super::keys::{cursor_key, keep_cursor_key, random_bytes};
 use super::quarantine::QuarantineFiles;
 use super::signals::Signals;
 use super::sources::{Tails, source_lister};
@@ -49,7 +50,8 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let mut registry = Registry::default();
     let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
     let metrics = ServerMetrics::register(&mut registry, build);
-    let serving = ServerConfig { tls, ..ServerConfig::new(random_bytes()?) };
+    let cursor_key = cursor_key(&config.data_dir)?;
+    let serving = ServerConfig { tls, ..ServerConfig::new(cursor_key) };
     let server = Server::start(listener, serving, access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
     announce(&config, address, link.as_deref(), say);
 
@@ -65,6 +67,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
             return Ok(exit);
         }
     };
+    keep_cursor_key(&config.data_dir, &cursor_key);
     let (stop_tails, tails_stopped) = watch::channel(false);
     let (mut tails, statuses) = start_tails(&config, &store, &tails_stopped);
     server.hand_over(parts(&config, &store, registry, statuses)?);
@@ -140,8 +143,10 @@ fn announce(config: &Config, address: std::net::SocketAddr, link: Option<&str>, 
         tracing::info!(%address, data_dir = %config.data_dir.display(), cluster = config.cluster, "listening");
         return;
     }
-    let base = if config.server.tls.cert_file.is_some() { format!("https://{address}") } else { format!("http://{address}") };
-    let mut text = format!("decklog {} listens on {base}\n", env!("CARGO_PKG_VERSION"));
+    let scheme = if config.server.tls.cert_file.is_some() { "https" } else { "http" };
+    let mut text = format!("decklog {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
+    // 0.0.0.0 is every address of this machine, and none to ask at.
+    let base = if address.ip().is_unspecified() { format!("{scheme}://HOST:{}", address.port()) } else { format!("{scheme}://{address}") };
     text.push_str(&format!("  data      {} (cluster {})\n", config.data_dir.display(), config.cluster));
     if let Some(link) = link {
         text.push_str(&format!("  browser   {link}\n"));
@@ -182,6 +187,15 @@ fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) 
     (running, statuses)
 }
 
+/// What answers searches: table and journal, or the journal alone where the table cannot be opened.
+fn searcher(store: &Store) -> Result<Arc<dyn Searcher>, Failure> {
+    let journal = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
+    let Ok(table) = &store.table else { return Ok(Arc::new(journal)) };
+    let source = SnapshotSource::new(table.newest(), table.store());
+    let searcher = StoreSearcher::new(journal, source).map_err(|error| Failure::failed("table", error.to_string()))?;
+    Ok(Arc::new(searcher))
+}
+
 fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tails) -> Result<Parts, Failure> {
     store.journal.metrics().register(&mut registry);
     store.quarantine.metrics().register(&mut registry);
@@ -191,7 +205,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
     }
     let registry = Arc::new(registry);
     let receiver = Receiver::new(store.recorder.clone(), ReceiverConfig { cluster: Arc::from(config.cluster.as_str()), ..ReceiverConfig::default() });
-    let searcher = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
+    let searcher = searcher(store)?;
     let journal = Arc::clone(&store.journal);
     let writable = Check::new("journal", move || match journal.health() {
         Health::Writable => Ok(()),
@@ -209,7 +223,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
     }
     Ok(Parts {
         journal: Arc::clone(&store.journal) as _,
-        searcher: Arc::new(searcher),
+        searcher,
         routers: vec![routes(receiver)],
         sources: source_lister(Arc::clone(config), tails, Arc::clone(&registry)),
         quarantine: Arc::new(QuarantineFiles(config.data_dir.clone())),

@@ -68,7 +68,8 @@ impl Store {
     }
 }
 
-fn table_config(config: &Config) -> decklog_store::table::TableConfig {
+/// The settings of the table, as its own.
+pub(crate) fn table_config(config: &Config) -> decklog_store::table::TableConfig {
     decklog_store::table::TableConfig {
         flush_every: config.table.flush_every,
         flush_bytes: config.table.flush_bytes.0,
@@ -80,7 +81,7 @@ fn table_config(config: &Config) -> decklog_store::table::TableConfig {
 }
 
 /// An error with everything behind it.
-fn whole_reason(error: &dyn std::error::Error) -> String {
+pub(crate) fn whole_reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -94,8 +95,8 @@ fn whole_reason(error: &dyn std::error::Error) -> String {
 fn journal_config(config: &Config) -> decklog_store::JournalConfig {
     decklog_store::JournalConfig {
         segment_size: config.journal.segment_size.0,
-        max_age: config.retention.max_age,
-        max_size: config.retention.max_size.map(|size| size.0),
+        // What the table has is kept there; what it has not is never removed.
+        max_size: Some(config.journal.keep.0),
         ..decklog_store::JournalConfig::default()
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_decklog");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_decklog");
 /// Longer than anything healthy takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -86,8 +86,13 @@ impl Folder {
 
     /// A data directory with the attack log in it, as it was recorded.
     pub(crate) fn import_attack(&self) -> String {
+        self.import("attack")
+    }
+
+    /// A data directory with a recorded log in it, as it was recorded.
+    pub(crate) fn import(&self, recorded: &str) -> String {
         let data = self.path("data");
-        let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/attack/audit.log.zst");
+        let log = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/data/{recorded}/audit.log.zst"));
         let out = self.run(&["import", log.to_str().unwrap(), "--data-dir", &data, "--cluster", "lab", "--redact", "off"]);
         assert_eq!(out.code, 0, "{}", out.stderr);
         data

@@ -45,36 +45,36 @@ impl Authority {
 
     /// A certificate for 127.0.0.1 and localhost.
     pub fn server(&self) -> Pair {
-        self.sign(CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap())
+        self.sign(&CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap())
     }
 
     /// A certificate with those units: at most two, since that is what the library can write.
     pub fn client(&self, name: &str, units: &[&str]) -> Pair {
-        self.sign(client(name, units))
+        self.sign(&client(name, units))
     }
 
     pub fn expired_client(&self, name: &str, units: &[&str]) -> Pair {
         let mut params = client(name, units);
         params.not_after = date_time_ymd(2001, 1, 1);
         params.not_before = date_time_ymd(2000, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// One that says it is not meant for clients.
     pub fn client_for_servers(&self, name: &str, units: &[&str]) -> Pair {
         let mut params = client(name, units);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
     pub fn expired_server(&self) -> Pair {
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Pair {
+    fn sign(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         Pair { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }

@@ -73,7 +73,14 @@ pub fn sorted_days(batch: &RecordBatch) -> Result<Vec<(i32, RecordBatch)>, Arrow
     different.dedup();
     let mut parts = Vec::with_capacity(different.len());
     for day in different.iter().copied() {
-        let rows = if different.len() == 1 { batch.clone() } else { filter_record_batch(batch, &BooleanArray::from_unary(&Int64Array::from_iter_values(days.iter().map(|day| i64::from(*day))), |of_row| of_row == i64::from(day)))? };
+        let rows = if different.len() == 1 {
+            batch.clone()
+        } else {
+            filter_record_batch(
+                batch,
+                &BooleanArray::from_unary(&Int64Array::from_iter_values(days.iter().map(|day| i64::from(*day))), |of_row| of_row == i64::from(day)),
+            )?
+        };
         parts.push((day, take_record_batch(&rows, &order(&rows))?));
     }
     Ok(parts)
@@ -86,9 +93,7 @@ struct Timestamps<'b> {
 
 impl<'b> Timestamps<'b> {
     fn of(batch: &'b RecordBatch) -> Self {
-        let values = |column: Column| -> &[i64] {
-            batch.column(column.index()).as_primitive::<arrow::datatypes::TimestampMicrosecondType>().values()
-        };
+        let values = |column: Column| -> &[i64] { batch.column(column.index()).as_primitive::<arrow::datatypes::TimestampMicrosecondType>().values() };
         Self { time: values(Column::Time), ingested_at: values(Column::IngestedAt) }
     }
 

@@ -103,6 +103,17 @@ impl Table {
         self.shared.snapshot()
     }
 
+    /// Gives the newest files to those who search, without keeping the table open.
+    pub fn newest(&self) -> impl Fn() -> Arc<TableSnapshot> + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.snapshot()
+    }
+
+    /// Where its files lie.
+    pub fn store(&self) -> Arc<dyn object_store::ObjectStore> {
+        Arc::clone(&self.shared.store)
+    }
+
     /// Its metrics.
     pub fn metrics(&self) -> &TableMetrics {
         &self.shared.metrics

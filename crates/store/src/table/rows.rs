@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use arrow::array::{Array, AsArray, DictionaryArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use decklog_audit::event::{AuthenticationMetadata, JsonParts, ObjectReference, Status, UserInfo, write_line_of_parts};
-use decklog_audit::json::RawJson;
 use decklog_audit::journal::RecordFlags;
+use decklog_audit::json::RawJson;
 use decklog_audit::{Event, Timestamp};
 
 use super::schema::{COLUMNS, Column};
@@ -129,8 +129,7 @@ impl<'b> Rows<'b> {
             verb: text(Column::Verb),
             user: UserInfo { username: text(Column::Username), uid: text(Column::UserUid), groups: self.texts(Column::UserGroups, row), extra: None },
             impersonated_user: self.impersonated(row),
-            authentication_metadata: text(Column::Constraint)
-                .map(|constraint| AuthenticationMetadata { impersonation_constraint: Some(constraint) }),
+            authentication_metadata: text(Column::Constraint).map(|constraint| AuthenticationMetadata { impersonation_constraint: Some(constraint) }),
             source_ips: self.texts(Column::SourceIps, row),
             user_agent: text(Column::UserAgent),
             object_ref: self.object(row),

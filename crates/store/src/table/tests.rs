@@ -17,7 +17,7 @@ use super::{Column, RowBuffer, Rows, merge};
 pub(super) fn block(lines: &[&str]) -> RecordBlock {
     let intake = Intake { redactor: None, max_event_bytes: 64 << 20 };
     let origin = Origin { cluster: Arc::from("lab"), source: Arc::from("import"), sender: Arc::from("audit.log") };
-    let mut batch = Batch::new(origin, Timestamp::from_micros(1_790_000_000_000_000));
+    let mut batch = Batch::new(origin, Timestamp::from_micros(1_800_000_000_000_000));
     for line in lines {
         intake.push(line.as_bytes(), Form::Line, &mut batch).unwrap();
     }

@@ -1,0 +1,11 @@
+// The page's beginning: styles, the search, the shell.
+
+import "./app.css";
+import { render } from "preact";
+import { App } from "./parts/Shell.tsx";
+import { listenForKeys } from "./state/keys.ts";
+import { startSearching } from "./state/search.ts";
+
+startSearching();
+listenForKeys();
+render(<App />, document.getElementById("app")!);

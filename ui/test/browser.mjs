@@ -1,0 +1,76 @@
+// A browser, and pages in it that note every sign of something that must not happen.
+
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+export const WIDE = { width: 1440, height: 900 };
+export const NARROW = { width: 390, height: 844 };
+
+export const launch = () =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+
+/** A signed-in page. `clean` asserts that nothing bad was seen on it. */
+export async function open(browser, server, { viewport = WIDE, theme = "light", path = "/search" } = {}) {
+  const context = await browser.newContext({
+    viewport,
+    colorScheme: theme,
+    timezoneId: "UTC",
+    locale: "en-GB",
+    hasTouch: viewport.width < 900,
+    acceptDownloads: true,
+  });
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: server.url });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const seen = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") seen.push(`console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => seen.push(`error: ${error.message}`));
+  page.on("dialog", (dialog) => {
+    seen.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (origin !== server.url && protocol !== "blob:" && protocol !== "data:") seen.push(`request: ${request.url()}`);
+  });
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) =>
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`),
+    );
+  });
+  await page.goto(server.link);
+  if (path !== "/search") await page.goto(server.url + path);
+  return {
+    page,
+    context,
+    seen,
+    clean() {
+      assert.deepEqual(seen, []);
+    },
+  };
+}
+
+/** Waits until the rows are those of the question in the address. */
+export async function settled(page) {
+  await page.waitForFunction(
+    () =>
+      document.querySelector("#headline, .state") !== null &&
+      document.querySelector(".is-old, [aria-busy='true']") === null &&
+      document.querySelector(".facet, .state") !== null,
+  );
+}
+
+/** The number that the sentence begins with. */
+export async function count(page) {
+  const text = await page.locator("#headline b").textContent();
+  return Number(text.replace(/[^0-9]/g, ""));
+}
+
+export async function filterFor(page, text) {
+  await page.fill("#filter", text);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction((wanted) => (new URLSearchParams(location.search).get("f") ?? "") === wanted, text);
+  await settled(page);
+}

@@ -1,0 +1,264 @@
+// What the page says when there is nothing to show, when something fails, and while events arrive; and that every state
+// can be read by everybody: axe, in both themes and at both widths.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { count, launch, NARROW, open, settled, WIDE } from "./browser.mjs";
+import { fileOf, serve } from "./server.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** Pictures are kept where this names a folder. */
+const shots = process.env.DECKLOG_SHOTS;
+
+let server;
+let empty;
+let browser;
+before(async () => {
+  [server, empty, browser] = await Promise.all([serve(), serve([]), launch()]);
+  if (shots) mkdirSync(shots, { recursive: true });
+});
+after(async () => {
+  await browser?.close();
+  await Promise.all([server?.stop(), empty?.stop()]);
+});
+
+/** No serious finding, nothing wider than the window, nothing on the console. */
+async function check({ page, clean }, name) {
+  // By the debugger, which the page's policy does not bind: the page itself could not load it.
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document));
+  assert.ok(passes.some(({ id }) => id === "color-contrast") && passes.length > 20, "axe looked at the page");
+  const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  assert.deepEqual(
+    bad.map(
+      ({ id, nodes }) =>
+        `${name}: ${id}: ${nodes
+          .slice(0, 3)
+          .map((node) => `${node.html.slice(0, 160)} ${node.failureSummary ?? ""}`)
+          .join(" | ")}`,
+    ),
+    [],
+  );
+  assert.equal(
+    await page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth)),
+    0,
+    `${name} is wider than the window`,
+  );
+  if (shots) await page.screenshot({ path: `${shots}/${name}.png` });
+  clean();
+}
+
+const VIEWS = [
+  ["search", "/search?f=user:mallory&t=2026-11-22T09:52:31.654Z..2026-11-22T09:53:46.086Z", async () => {}],
+  [
+    "event",
+    "/search?f=user:mallory%20object:cm/coredns&t=2026-11-22T09:52:31.654Z..2026-11-22T09:53:46.086Z",
+    async (page) => {
+      await page.locator(".row:not(.head)").first().click();
+      await page.locator(".panel .details").waitFor();
+    },
+  ],
+  ["no-match", "/search?f=resource:secrets%20ns:shpo&t=..", (page) => page.locator(".without b", { hasText: /^93$/ }).waitFor()],
+  ["wrong", "/search?f=code:403%20usr:bob&t=..", (page) => page.locator(".filter-words .danger").waitFor()],
+];
+for (const theme of ["light", "dark"]) {
+  for (const viewport of [WIDE, NARROW]) {
+    test(`everybody can read it: ${viewport.width} ${theme}`, async () => {
+      for (const [name, path, act] of VIEWS) {
+        const opened = await open(browser, server, { viewport, theme, path });
+        await (name === "wrong" ? opened.page.locator(".state").waitFor() : settled(opened.page));
+        await act(opened.page);
+        // A filter that is refused is an answer the browser notes on its console.
+        if (name === "wrong")
+          opened.seen.splice(0, opened.seen.length, ...opened.seen.filter((line) => !line.includes("400 (Bad Request)")));
+        await check(opened, `${name}-${viewport.width}-${theme}`);
+        await opened.context.close();
+      }
+      const opened = await open(browser, empty, { viewport, theme });
+      await opened.page.getByText("No events yet.").waitFor();
+      await check(opened, `empty-${viewport.width}-${theme}`);
+      await opened.context.close();
+    });
+  }
+}
+
+test("a filter that empties the answer: which term does", async () => {
+  const { page, context, clean } = await open(browser, server, { path: "/search?f=resource:secrets%20and%20ns:shpo&t=.." });
+  await page.getByRole("heading", { name: "0 of 1,670 requests match." }).waitFor();
+  const without = page.locator(".without li", { hasText: "ns:shpo" });
+  await without.locator("b", { hasText: /^93$/ }).waitFor();
+  await without.locator("button").click();
+  await page.waitForURL(/f=resource:secrets(&|$)/);
+  await settled(page);
+  assert.equal(await count(page), 93);
+  clean();
+  await context.close();
+});
+
+test("an empty range says where the events are, and goes there", async () => {
+  const { page, context, clean } = await open(browser, server, { path: "/search?t=2026-11-20..2026-11-21" });
+  await page.getByRole("heading", { name: /No events 20 Nov 2026/ }).waitFor();
+  await page.getByRole("button", { name: "Go there" }).click();
+  await settled(page);
+  await page.waitForFunction(() => document.querySelector("#headline b").textContent === "1,670 requests");
+  clean();
+  await context.close();
+});
+
+test("a failed answer has words and the request's id, and the rest of the page lives", async () => {
+  const { page, context } = await open(browser, server);
+  await settled(page);
+  await page.goto(`${server.url}/event/999999-00000000000000000000000000000000`);
+  await page.locator(".state.is-failure code").waitFor();
+  assert.match(await page.locator(".state.is-failure code").textContent(), /^[0-9a-f]{32}$/);
+  await page.locator(".back").click();
+  await settled(page);
+  assert.equal(await count(page), 1670);
+  // The connection breaks: what was there stays, and asking again works.
+  await context.setOffline(true);
+  await page.fill("#filter", "user:mallory");
+  await page.keyboard.press("Enter");
+  await page.getByText("The server does not answer").waitFor();
+  assert.equal(await page.locator(".row:not(.head)").count(), 200);
+  await context.setOffline(false);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.waitForFunction(() => document.querySelector("#headline b").textContent === "91 requests");
+  await context.close();
+});
+
+test("a log with a damaged part says what is missing, and counts say at least", async () => {
+  const damaged = await serve(undefined, (data) => {
+    const path = join(
+      data,
+      "journal",
+      readdirSync(join(data, "journal")).find((name) => name.endsWith(".seg")),
+    );
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] ^= 0xff;
+    writeFileSync(path, bytes);
+  });
+  const opened = await open(browser, damaged, { path: "/search?t=.." });
+  const { page, context } = opened;
+  await settled(page);
+  assert.match(await page.locator(".banner.is-warning").textContent(), /^Partial: records \d+ to \d+ are damaged/);
+  assert.match(await page.locator("#headline b").textContent(), /^≥ [\d,]+ requests$/);
+  assert.equal(await count(page), Number((await damaged.api("histogram", { unit: "request" })).total));
+  await check(opened, "partial-1440-light");
+  await context.close();
+  await damaged.stop();
+});
+
+test("live shows what arrives, pauses while hidden, and catches up", async () => {
+  const live = await serve();
+  const { page, context, clean } = await open(browser, live, { path: "/search?f=verb:create&t=2026-11-22T09:52:31Z..now&live=1" });
+  await page.getByText("Live: following").waitFor();
+  await settled(page);
+  const before = await count(page);
+  const event = (at, name) => ({
+    kind: "Event",
+    apiVersion: "audit.k8s.io/v1",
+    level: "Metadata",
+    auditID: `00000000-0000-4000-9000-00000000000${at}`,
+    stage: "ResponseComplete",
+    requestURI: "/api/v1/namespaces/x/pods",
+    verb: "create",
+    user: { username: name },
+    sourceIPs: ["127.0.0.1"],
+    objectRef: { resource: "pods", namespace: "x" },
+    responseStatus: { code: 201 },
+    requestReceivedTimestamp: new Date().toISOString().replace("Z", "000Z"),
+    stageTimestamp: new Date().toISOString().replace("Z", "000Z"),
+  });
+  const send = async (...events) => {
+    const file = fileOf(events);
+    await live.import(file.path);
+    file.remove();
+  };
+  await send(event(1, "arriver-one"));
+  await page.locator(".row.is-new", { hasText: "arriver-one" }).waitFor();
+  assert.equal(await count(page), before + 1);
+
+  const hide = (hidden) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+  await hide(true);
+  await page.getByText("paused while this tab is hidden").waitFor();
+  await send(event(2, "arriver-two"));
+  await hide(false);
+  await page.locator(".row", { hasText: "arriver-two" }).waitFor();
+  await page.getByText("Live: following").waitFor();
+  await send(event(3, "arriver-three"));
+  await page.locator(".row.is-new", { hasText: "arriver-three" }).click();
+  await page.locator(".panel .details", { hasText: "arriver-three" }).waitFor();
+  clean();
+  await context.close();
+  await live.stop();
+});
+
+test("where the server has a tokens file, a token signs in, and is kept nowhere", async () => {
+  const file = fileOf([`carol read ${createHash("sha256").update("open-sesame").digest("hex")}`]);
+  const closed = await serve(undefined, undefined, ["--tokens-file", file.path]);
+  const { page, context } = await open(browser, closed);
+  await page.fill("#token", "wrong");
+  await page.keyboard.press("Enter");
+  await page.getByText("the token is not known here").waitFor();
+  await page.fill("#token", "open-sesame");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  assert.equal(await count(page), 1670);
+  await page.locator(".row:not(.head)").first().click();
+  await page.locator(".panel .details").waitFor();
+  assert.ok(await page.locator(".live").isDisabled());
+  const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]));
+  assert.ok(!kept.includes("sesame"), kept);
+  await context.close();
+  await closed.stop();
+  file.remove();
+});
+
+test("settings last, and only they are kept", async () => {
+  const { page, context, clean } = await open(browser, server);
+  await settled(page);
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("dark", { exact: true }).check();
+  await page.getByLabel("off", { exact: true }).check();
+  await page.keyboard.press("Escape");
+  await page.reload();
+  await settled(page);
+  assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(14, 18, 22)");
+  assert.deepEqual(Object.keys(await page.evaluate(() => ({ ...localStorage }))), ["decklog"]);
+  assert.deepEqual(await page.evaluate(() => JSON.parse(localStorage.decklog)), {
+    theme: "dark",
+    zone: "local",
+    density: "normal",
+    shortcuts: "off",
+  });
+  await page.locator("main").focus();
+  await page.keyboard.press("?");
+  assert.equal(await page.locator("dialog[open]").count(), 0);
+  clean();
+  await context.close();
+});
+
+test("the first view loads within its budget, and nothing else", async () => {
+  const { page, context, clean } = await open(browser, server);
+  await settled(page);
+  const loaded = await page.evaluate(() =>
+    performance
+      .getEntriesByType("resource")
+      .filter(({ name }) => name.includes("/assets/"))
+      .map(({ name, encodedBodySize }) => [name.split(".").at(-1), encodedBodySize]),
+  );
+  const sum = (kind) => loaded.filter(([ending]) => ending === kind).reduce((total, [, size]) => total + size, 0);
+  assert.ok(sum("js") > 0 && sum("js") <= 120 * 1024, `${sum("js")} bytes of script`);
+  assert.ok(sum("css") > 0 && sum("css") <= 18 * 1024, `${sum("css")} bytes of styles`);
+  assert.equal(await page.evaluate(() => document.fonts.size), 0);
+  clean();
+  await context.close();
+});
