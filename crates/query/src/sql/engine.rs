@@ -37,7 +37,7 @@ use super::planner::Planner;
 use super::snapshot::SqlSnapshot;
 use super::statement::{self, Asked};
 use super::stored::{Reading, STORE_URL};
-use super::tail::TailCache;
+use super::tail::{JournalTail, TailCache};
 use super::views::VIEWS;
 
 /// How long the thread that asks waits for rows before it looks whether it is to go on.
@@ -138,7 +138,7 @@ impl SqlEngine {
         };
         let ended = Arc::clone(&question.ended);
         let task = runtime.spawn(question.run(sender));
-        let _ending = Ending { task: task.abort_handle(), ended };
+        let _ending = Ending { task: task.abort_handle(), ended, snapshot: Arc::clone(&snapshot) };
         let mut writing = Writing { output: None, summary: SqlSummary::default(), limit: request.limit, request };
         let summary = runtime.block_on(async {
             loop {
@@ -179,12 +179,14 @@ impl SqlEngine {
 struct Ending {
     task: tokio::task::AbortHandle,
     ended: Arc<AtomicBool>,
+    snapshot: Arc<SqlSnapshot>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
         self.task.abort();
+        self.snapshot.tail.iter().for_each(JournalTail::close);
     }
 }
 

@@ -61,17 +61,10 @@ impl Planner {
     }
 
     async fn plan_views(&self, environment: &Arc<RuntimeEnv>) -> Result<Arc<MemoryCatalogProviderList>> {
-        let inside = |tables: &[(&str, Arc<dyn TableProvider>)]| Ok(self.state(self.config(), catalogs(tables)?, environment, functions::of_views()));
-        let optimised = |state: &SessionState, view: &ViewTable| {
-            let plan = state.optimize(view.logical_plan())?;
-            Ok::<_, datafusion::error::DataFusionError>(Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>)
-        };
-        let state: SessionState = inside(&[(STORED, Arc::new(StoredEvents))])?;
-        let events = views::events(&state).await?;
-        let events = optimised(&state, &events)?;
-        let state: SessionState = inside(&[(VIEWS[0].name, Arc::clone(&events))])?;
-        let requests = views::requests(&state).await?;
-        let requests = optimised(&state, &requests)?;
+        let inside = self.state(self.config(), catalogs(&[(STORED, Arc::new(StoredEvents))])?, environment, functions::of_views());
+        let events = optimised(&inside, &*views::events(&inside).await?)?;
+        let inside = self.state(self.config(), catalogs(&[(VIEWS[0].name, Arc::clone(&events))])?, environment, functions::of_views());
+        let requests = optimised(&inside, &*views::requests(&inside).await?)?;
         catalogs(&[(VIEWS[0].name, events), (VIEWS[1].name, requests)])
     }
 
@@ -104,6 +97,11 @@ impl Planner {
             .with_physical_optimizer_rule(Arc::new(CountWindows))
             .build()
     }
+}
+
+/// The view with a plan that needs no second look at what is not asked for.
+fn optimised(state: &SessionState, view: &ViewTable) -> Result<Arc<dyn TableProvider>> {
+    Ok(Arc::new(ViewTable::new(state.optimize(view.logical_plan())?, None)))
 }
 
 fn catalogs(tables: &[(&str, Arc<dyn TableProvider>)]) -> Result<Arc<MemoryCatalogProviderList>> {

@@ -76,6 +76,11 @@ impl JournalTail {
         self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Lets go of the journal's file read last: where retention removed it, its space becomes free.
+    pub(super) fn close(&self) {
+        self.view.close_file();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
