@@ -61,13 +61,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-
     fn files(&self, state: &dyn Session, files: &[&TableFile], projection: Option<&Vec<usize>>, limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
         let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
         let readers = CachedParquetFileReaderFactory::new(Arc::clone(&self.snapshot.store), Arc::clone(&self.footers));
-        let source = ParquetSource::new(TableSchema::from(table_schema()))
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(readers));
+        let source =
+            ParquetSource::new(TableSchema::from(table_schema())).with_table_parquet_options(options).with_parquet_file_reader_factory(Arc::new(readers));
         let partitioned: Vec<PartitionedFile> = files.iter().map(|file| PartitionedFile::new(file.path.clone(), file.size)).collect();
         let n_rows = files.iter().map(|file| file.n_rows).sum::<Option<u64>>().and_then(|n_rows| usize::try_from(n_rows).ok());
         let statistics = Statistics { num_rows: n_rows.map_or(Precision::Absent, Precision::Exact), ..Statistics::new_unknown(&table_schema()) };
