@@ -8,10 +8,10 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use decklog_audit::filter::Candidate;
 use decklog_audit::intake::{Form, Intake, id_of};
 use decklog_audit::journal::{Batch, Journal, Origin, RecordKind};
 use decklog_audit::search::{SqlError, SqlErrorKind, SqlFormat, SqlRequest, SqlSummary, Stop};
-use decklog_audit::filter::Candidate;
 use decklog_audit::{Event, Filter, Timestamp};
 use decklog_query::sql::{JournalTail, MAX_QUERY_BYTES, SqlEngine, SqlLimits, SqlSnapshot, TableFile, VIEWS};
 use decklog_store::table::file::{Effort, FileWriter, sorted_days};
@@ -382,7 +382,9 @@ fn event_matches_is_the_filter_language() {
         let literal = text.replace('\'', "''");
         assert_eq!(world.rows(&format!("SELECT seq FROM events WHERE event_matches(event, '{literal}') ORDER BY seq")), wanted, "{text}");
         // Twice in one query, where common parts are taken out of conditions.
-        let twice = format!("SELECT e.seq FROM events e WHERE NOT event_matches(e.event, '{literal}') IS TRUE AND e.seq > 0 OR event_matches(event, 'user:nobody') ORDER BY 1");
+        let twice = format!(
+            "SELECT e.seq FROM events e WHERE NOT event_matches(e.event, '{literal}') IS TRUE AND e.seq > 0 OR event_matches(event, 'user:nobody') ORDER BY 1"
+        );
         assert_eq!(world.rows(&twice).len(), seqs.len() - wanted.len(), "{text}");
     }
     let error = world.fails("SELECT count(*) FROM events WHERE event_matches(event, 'user:')");
@@ -474,7 +476,9 @@ fn nothing_is_written_and_nothing_else_is_read() {
         let kinds: &[SqlErrorKind] = if query.starts_with("C") || query.starts_with("RESET") || query.starts_with("EXPLAIN COPY") { &unread } else { &allowed };
         assert!(kinds.contains(&error.kind), "{query}: {error:?}");
     }
-    for query in ["SELECT * FROM stored", "SELECT * FROM '/etc/passwd'", "SELECT * FROM \"/etc/passwd\"", "SELECT * FROM pg_catalog", "SELECT event_line() FROM events"] {
+    for query in
+        ["SELECT * FROM stored", "SELECT * FROM '/etc/passwd'", "SELECT * FROM \"/etc/passwd\"", "SELECT * FROM pg_catalog", "SELECT event_line() FROM events"]
+    {
         let error = ATTACK.fails(query);
         assert_eq!(error.kind, SqlErrorKind::Bad, "{query}: {error:?}");
     }
@@ -500,9 +504,24 @@ fn errors_say_what_to_write_instead() {
     let error = ATTACK.fails("SELECT code / 0 FROM events WHERE code > 0");
     assert_eq!((error.kind, error.message.as_str()), (SqlErrorKind::Bad, "division by zero"));
     for query in [
-        "", ";", "SELEC 1", "SELECT 'x", "SELECT (", "SELECT * FROM events e JOIN requests r ON e.seq = r.seq WHERE seq = 1", "SELECT CAST('x' AS INT)", "SELECT verb + 1 FROM events",
-        "SELECT sum(verb) FROM events", "SELECT * FROM events WHERE time > 'yesterday'", "SELECT $1", "SELECT lower(1, 2)", "SELECT * FROM events LIMIT x", "SELECT 1 UNION SELECT 1, 2",
-        "SELECT seq FROM events WHERE seq = (SELECT seq FROM events)", "DESCRIBE nothing", "SELECT date_trunc('aeon', time) FROM events", "SELECT user_groups[x] FROM events",
+        "",
+        ";",
+        "SELEC 1",
+        "SELECT 'x",
+        "SELECT (",
+        "SELECT * FROM events e JOIN requests r ON e.seq = r.seq WHERE seq = 1",
+        "SELECT CAST('x' AS INT)",
+        "SELECT verb + 1 FROM events",
+        "SELECT sum(verb) FROM events",
+        "SELECT * FROM events WHERE time > 'yesterday'",
+        "SELECT $1",
+        "SELECT lower(1, 2)",
+        "SELECT * FROM events LIMIT x",
+        "SELECT 1 UNION SELECT 1, 2",
+        "SELECT seq FROM events WHERE seq = (SELECT seq FROM events)",
+        "DESCRIBE nothing",
+        "SELECT date_trunc('aeon', time) FROM events",
+        "SELECT user_groups[x] FROM events",
     ] {
         let error = ATTACK.fails(query);
         assert_eq!(error.kind, SqlErrorKind::Bad, "{query}: {error:?}");
@@ -519,9 +538,18 @@ fn parameters_are_text_that_is_cast() {
         ATTACK.answer(&SqlRequest { params, ..World::request(query) }).map(|(bytes, _)| String::from_utf8(bytes).unwrap())
     };
     assert_eq!(with("SELECT count(*) AS n FROM requests WHERE username = $1 AND code = $2", &[Some("mallory"), Some("403")]).unwrap(), "{\"n\":25}\n");
-    assert_eq!(with("SELECT count(*) AS n FROM requests WHERE username = $1 AND code >= $2", &[Some("mallory"), Some("99")]).unwrap(), with("SELECT count(*) AS n FROM requests WHERE username = 'mallory' AND code >= 99", &[]).unwrap());
-    assert_eq!(with("SELECT count(*) AS n FROM events WHERE time >= $1::timestamptz", &[Some("2026-11-22T09:53:00Z")]).unwrap(), with("SELECT count(*) AS n FROM events WHERE time >= '2026-11-22T09:53:00Z'", &[]).unwrap());
-    assert_eq!(with("SELECT count(*) AS n FROM events WHERE event_matches(event, $1)", &[Some("user:mallory cluster:lab")]).unwrap(), with("SELECT count(*) AS n FROM events WHERE username = 'mallory'", &[]).unwrap());
+    assert_eq!(
+        with("SELECT count(*) AS n FROM requests WHERE username = $1 AND code >= $2", &[Some("mallory"), Some("99")]).unwrap(),
+        with("SELECT count(*) AS n FROM requests WHERE username = 'mallory' AND code >= 99", &[]).unwrap()
+    );
+    assert_eq!(
+        with("SELECT count(*) AS n FROM events WHERE time >= $1::timestamptz", &[Some("2026-11-22T09:53:00Z")]).unwrap(),
+        with("SELECT count(*) AS n FROM events WHERE time >= '2026-11-22T09:53:00Z'", &[]).unwrap()
+    );
+    assert_eq!(
+        with("SELECT count(*) AS n FROM events WHERE event_matches(event, $1)", &[Some("user:mallory cluster:lab")]).unwrap(),
+        with("SELECT count(*) AS n FROM events WHERE username = 'mallory'", &[]).unwrap()
+    );
     assert_eq!(with("SELECT $1 AS a, $2 AS b", &[Some("'; DROP TABLE events; --"), None]).unwrap(), "{\"a\":\"'; DROP TABLE events; --\",\"b\":null}\n");
     assert_eq!(with("SELECT $2", &[Some("x")]).unwrap_err().kind, SqlErrorKind::Bad);
 }
@@ -591,7 +619,9 @@ fn formats_parse_back() {
 
     let text = String::from_utf8(of(SqlFormat::Csv)).unwrap();
     let mut reader = arrow::csv::ReaderBuilder::new(Arc::new(arrow::datatypes::Schema::new(
-        ["seq", "time", "username", "user_groups", "final", "code", "ms", "nothing", "object", "formula", "event"].map(|name| arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Utf8, true)).to_vec(),
+        ["seq", "time", "username", "user_groups", "final", "code", "ms", "nothing", "object", "formula", "event"]
+            .map(|name| arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Utf8, true))
+            .to_vec(),
     )))
     .with_header(true)
     .with_batch_size(10_000)
@@ -602,7 +632,8 @@ fn formats_parse_back() {
     assert_eq!(csv.column(10).as_string::<i32>(), events);
     assert_eq!(csv.column(9).as_string::<i32>().value(0), "'=1+1");
     assert!(text.starts_with("seq,time,username,user_groups,final,code,ms,nothing,object,formula,event\r\n"));
-    let (empty, _) = ATTACK.answer(&SqlRequest { format: SqlFormat::Csv, ..World::request("SELECT verb, count(*) FROM events WHERE false GROUP BY 1") }).unwrap();
+    let (empty, _) =
+        ATTACK.answer(&SqlRequest { format: SqlFormat::Csv, ..World::request("SELECT verb, count(*) FROM events WHERE false GROUP BY 1") }).unwrap();
     assert_eq!(String::from_utf8(empty).unwrap(), "verb,count(*)\r\n");
     check(&ATTACK, "SELECT a.seq, b.seq, a.seq + 1 FROM events a JOIN events b ON a.seq = b.seq WHERE a.seq = 5", &[r#"{"seq":5,"seq_1":5,"a.seq + 1":6}"#]);
     assert_eq!(ATTACK.fails("SELECT verb, verb FROM events").message, "two columns are called the same");
@@ -661,7 +692,7 @@ fn hostile_queries_are_answered_or_refused_within_memory() {
         ("SELECT a.event FROM events a, events b, events c, events d ORDER BY a.event || b.event", &[SqlErrorKind::Memory, SqlErrorKind::Timeout]),
         ("SELECT count(*) FROM events a, events b, events c, events d", &[SqlErrorKind::Timeout]),
         ("SELECT count(DISTINCT a.event || b.event) FROM events a, events b", &[SqlErrorKind::Memory, SqlErrorKind::Timeout]),
-        ("SELECT string_agg(a.event, b.event) FROM events a, events b", &[SqlErrorKind::Memory, SqlErrorKind::Timeout]),
+        ("SELECT string_agg(a.event, ',') FROM events a, events b", &[SqlErrorKind::Memory, SqlErrorKind::Timeout]),
         ("SELECT count(*) FROM events WHERE event ~ '(((a?){50}){50}){50}x'", &[SqlErrorKind::Bad, SqlErrorKind::Timeout]),
         ("SELECT count(*) FROM events WHERE event ~ '(a*)*(b|a*)*(a|aa)+$'", &[]),
         ("SELECT count(*) FROM events WHERE regexp_like(event, '(.*)(.*)(.*)(.*)(.*)x{900}', 'i')", &[SqlErrorKind::Timeout]),
@@ -684,7 +715,12 @@ fn hostile_queries_are_answered_or_refused_within_memory() {
         let answer = engine.answer(ATTACK.snapshot.clone(), &SqlRequest { timeout, ..World::request(query) }, now(), &mut |_| ControlFlow::Continue(()));
         let shown: String = query.chars().take(100).collect();
         let may_take_long = ["generate_series(", " events a", "SELECT c", " ~ ", "regexp_like"].iter().any(|part| query.contains(part));
-        eprintln!("{:>6} ms {:>5} MiB {:?} {shown}", started.elapsed().as_millis(), peak_mib(), answer.as_ref().map_err(|error| (error.kind, error.message.chars().take(80).collect::<String>())).map(|_| ()));
+        eprintln!(
+            "{:>6} ms {:>5} MiB {:?} {shown}",
+            started.elapsed().as_millis(),
+            peak_mib(),
+            answer.as_ref().map_err(|error| (error.kind, error.message.chars().take(80).collect::<String>())).map(|_| ())
+        );
         if let Err(error) = &answer {
             assert!(kinds.contains(&error.kind) || (error.kind == SqlErrorKind::Timeout && may_take_long), "{shown}: {error:?}");
         }

@@ -11,21 +11,16 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::memory::{MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::error::{DataFusionError, Result as PlannerResult};
+use datafusion::error::Result as PlannerResult;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::object_store::DefaultObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::execution::{SessionStateDefaults, cache::cache_manager::CacheManagerConfig};
-use datafusion::logical_expr::{LogicalPlanBuilder, ScalarUDF};
-use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
-use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use decklog_audit::Timestamp;
 use decklog_audit::search::{SqlError, SqlErrorKind, SqlRequest, SqlSummary, Stop};
@@ -33,18 +28,17 @@ use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::counted::CountWindows;
 use super::failure;
-use super::functions::{self, MatchStoredRows};
 use super::guard::guarded;
 use super::limits::SqlLimits;
 use super::memory::QueryPool;
 use super::output::Output;
+use super::planner::Planner;
 use super::snapshot::SqlSnapshot;
 use super::statement::{self, Asked};
-use super::stored::{STORE_URL, StoredEvents};
-use super::tail::TailCache;
-use super::views::{self, STORED, VIEWS};
+use super::stored::{Reading, STORE_URL};
+use super::tail::{JournalTail, TailCache};
+use super::views::VIEWS;
 
 /// How long the thread that asks waits for rows before it looks whether it is to go on.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -60,8 +54,8 @@ pub struct SqlEngine {
     environment: Arc<RuntimeEnv>,
     memory: Arc<dyn MemoryPool>,
     tail_cache: Arc<TailCache>,
+    planner: Arc<Planner>,
     limits: SqlLimits,
-    n_threads: usize,
 }
 
 impl Drop for SqlEngine {
@@ -105,7 +99,7 @@ impl SqlEngine {
             environment,
             memory: Arc::new(GreedyMemoryPool::new(limits.memory)),
             tail_cache: Arc::new(TailCache::new(limits.tail_cache)),
-            n_threads,
+            planner: Arc::new(Planner::new(n_threads)),
             limits,
         })
     }
@@ -135,7 +129,7 @@ impl SqlEngine {
         let question = Question {
             snapshot: Arc::clone(&snapshot),
             environment: self.query_environment(&snapshot),
-            n_threads: self.n_threads,
+            planner: Arc::clone(&self.planner),
             query: request.query.clone(),
             params: request.params.clone(),
             limit: request.limit,
@@ -144,7 +138,7 @@ impl SqlEngine {
         };
         let ended = Arc::clone(&question.ended);
         let task = runtime.spawn(question.run(sender));
-        let _ending = Ending { task: task.abort_handle(), ended };
+        let _ending = Ending { task: task.abort_handle(), ended, snapshot: Arc::clone(&snapshot) };
         let mut writing = Writing { output: None, summary: SqlSummary::default(), limit: request.limit, request };
         let summary = runtime.block_on(async {
             loop {
@@ -185,12 +179,14 @@ impl SqlEngine {
 struct Ending {
     task: tokio::task::AbortHandle,
     ended: Arc<AtomicBool>,
+    snapshot: Arc<SqlSnapshot>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
         self.task.abort();
+        self.snapshot.tail.iter().for_each(JournalTail::close);
     }
 }
 
@@ -259,7 +255,7 @@ fn give(bytes: &[u8], out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> ControlF
 struct Question {
     snapshot: Arc<SqlSnapshot>,
     environment: Arc<RuntimeEnv>,
-    n_threads: usize,
+    planner: Arc<Planner>,
     query: String,
     params: Vec<Option<String>>,
     limit: Option<usize>,
@@ -302,7 +298,8 @@ impl Question {
     }
 
     async fn plan(&self, statement: Statement, limit: Option<usize>) -> PlannerResult<SendableRecordBatchStream> {
-        let state = self.state().await?;
+        let reading = Reading { snapshot: Arc::clone(&self.snapshot), footers: self.environment.cache_manager.get_file_metadata_cache() };
+        let state = self.planner.session(reading, Arc::clone(&self.environment), self.now).await?;
         let mut plan = state.statement_to_plan(statement).await?;
         let params: Vec<ScalarValue> = self.params.iter().map(|value| ScalarValue::Utf8(value.clone())).collect();
         plan = plan.with_param_values(ParamValues::from(params))?;
@@ -315,64 +312,6 @@ impl Question {
         let plan = state.create_physical_plan(&plan).await?;
         execute_stream(plan, state.task_ctx())
     }
-
-    /// Everything a question may name: the views and the functions.
-    async fn state(&self) -> PlannerResult<SessionState> {
-        let stored = StoredEvents::new(Arc::clone(&self.snapshot), self.environment.cache_manager.get_file_metadata_cache());
-        let inner = schema_with(STORED, Arc::new(stored))?;
-        let inside = self.session(Arc::clone(&inner), functions::of_views());
-        inner.register_table(VIEWS[0].name.to_owned(), views::events(&inside).await?)?;
-        let requests = views::requests(&inside).await?;
-        let events = inner.table(VIEWS[0].name).await?.ok_or_else(|| DataFusionError::Internal("the view is missing".to_owned()))?;
-        let outer = schema_with(VIEWS[0].name, events)?;
-        outer.register_table(VIEWS[1].name.to_owned(), requests)?;
-        Ok(self.session(outer, functions::public(self.now)))
-    }
-
-    fn session(&self, schema: Arc<MemorySchemaProvider>, functions: Vec<ScalarUDF>) -> SessionState {
-        let mut config = SessionConfig::new().with_target_partitions(self.n_threads).with_information_schema(false).with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema("decklog", "public");
-        let options = config.options_mut();
-        options.sql_parser.collect_spans = true;
-        options.execution.parquet.pushdown_filters = true;
-        options.execution.parquet.reorder_filters = true;
-        options.execution.enable_recursive_ctes = false;
-        let catalogs = MemoryCatalogProviderList::new();
-        let catalog = MemoryCatalogProvider::new();
-        // A catalog in memory takes any schema.
-        let _ = catalog.register_schema("public", schema);
-        catalogs.register_catalog("decklog".to_owned(), Arc::new(catalog));
-        let mut scalars = SessionStateDefaults::default_scalar_functions();
-        scalars.extend(functions.into_iter().map(Arc::new));
-        let mut aggregates = SessionStateDefaults::default_aggregate_functions();
-        aggregates.extend(functions::aggregates());
-        SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(Arc::clone(&self.environment))
-            .with_catalog_list(Arc::new(catalogs))
-            .with_scalar_functions(scalars)
-            .with_aggregate_functions(aggregates)
-            .with_window_functions(SessionStateDefaults::default_window_functions())
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
-            .with_table_function_list(SessionStateDefaults::default_table_functions())
-            .with_optimizer_rules(optimizer_rules())
-            .with_physical_optimizer_rule(Arc::new(CountWindows))
-            .build()
-    }
-}
-
-fn schema_with(name: &str, table: Arc<dyn datafusion::datasource::TableProvider>) -> PlannerResult<Arc<MemorySchemaProvider>> {
-    let schema = Arc::new(MemorySchemaProvider::new());
-    schema.register_table(name.to_owned(), table)?;
-    Ok(schema)
-}
-
-/// The planner's rules, and ours before common parts of conditions are taken out of them.
-fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = Optimizer::new().rules;
-    let place = rules.iter().position(|rule| rule.name() == "common_sub_expression_eliminate").unwrap_or(rules.len());
-    rules.insert(place, Arc::new(MatchStoredRows));
-    rules
 }
 
 /// The columns of a view, as rows.

@@ -86,10 +86,9 @@ fn of_schema(error: &SchemaError) -> SqlError {
             let help = nearest(&field.name, &names).map(|name| format!("did you mean `{name}`?"));
             SqlError { help: help.or_else(|| Some("SHOW COLUMNS FROM events lists them".to_owned())), ..bad(format!("there is no column `{}`", field.name)) }
         }
-        SchemaError::AmbiguousReference { field } => SqlError {
-            help: Some("name the table too, as in `e.name`".to_owned()),
-            ..bad(format!("`{}` is a column of more than one table", field.name))
-        },
+        SchemaError::AmbiguousReference { field } => {
+            SqlError { help: Some("name the table too, as in `e.name`".to_owned()), ..bad(format!("`{}` is a column of more than one table", field.name)) }
+        }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             SqlError { help: Some("name one of them with AS".to_owned()), ..bad(format!("two columns are called `{name}`")) }
         }
@@ -145,7 +144,16 @@ fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
 /// Without what only a developer of the planner understands.
 fn friendly(text: &str) -> String {
     let mut text = text.split("\n\nbacktrace").next().unwrap_or(text).split("\nThis issue was likely").next().unwrap_or(text).trim();
-    for noise in ["Error during planning: ", "Arrow error: ", "Cast error: ", "Compute error: ", "Parser error: ", "Execution error: ", "External error: ", "SQL error: "] {
+    for noise in [
+        "Error during planning: ",
+        "Arrow error: ",
+        "Cast error: ",
+        "Compute error: ",
+        "Parser error: ",
+        "Execution error: ",
+        "External error: ",
+        "SQL error: ",
+    ] {
         text = text.strip_prefix(noise).unwrap_or(text);
     }
     let mut text = text.to_owned();

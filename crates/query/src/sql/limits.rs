@@ -21,14 +21,7 @@ pub struct SqlLimits {
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self {
-            memory: 1 << 30,
-            query_memory: 512 << 20,
-            timeout: Duration::from_secs(30),
-            tail_cache: 128 << 20,
-            footer_cache: 64 << 20,
-            n_threads: 0,
-        }
+        Self { memory: 1 << 30, query_memory: 512 << 20, timeout: Duration::from_secs(30), tail_cache: 128 << 20, footer_cache: 64 << 20, n_threads: 0 }
     }
 }
 

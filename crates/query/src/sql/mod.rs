@@ -17,6 +17,7 @@ mod guard;
 mod limits;
 mod memory;
 mod output;
+mod planner;
 mod snapshot;
 mod statement;
 mod stored;

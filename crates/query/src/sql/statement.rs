@@ -19,6 +19,8 @@ use super::views::VIEWS;
 
 /// Levels of brackets, subqueries and the like that the parser follows.
 const MAX_DEPTH: usize = 64;
+/// Sets of columns that CUBE and its like may make.
+const MAX_GROUPING_SETS: usize = 256;
 /// Characters of a column's name that is the text of its expression.
 const MAX_NAME: usize = 120;
 
@@ -115,7 +117,7 @@ fn view_named(name: &ObjectName) -> Result<String, SqlError> {
 }
 
 fn check(statement: &Statement) -> Result<(), SqlError> {
-    let mut checker = Checker { n_relations: 0 };
+    let mut checker = Checker { n_relations: 0, n_grouping_sets: 1 };
     match Visit::visit(statement, &mut checker) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(*error),
@@ -124,6 +126,8 @@ fn check(statement: &Statement) -> Result<(), SqlError> {
 
 struct Checker {
     n_relations: usize,
+    /// By how many sets of columns is grouped at once: those of several CUBE, ROLLUP and GROUPING SETS are combined.
+    n_grouping_sets: usize,
 }
 
 impl Checker {
@@ -188,6 +192,20 @@ impl Visitor for Checker {
         }
     }
 
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        let n_sets = match expr {
+            Expr::Cube(columns) => 1usize.checked_shl(u32::try_from(columns.len()).unwrap_or(u32::MAX)).unwrap_or(usize::MAX),
+            Expr::Rollup(columns) => columns.len() + 1,
+            Expr::GroupingSets(sets) => sets.len(),
+            _ => return ControlFlow::Continue(()),
+        };
+        self.n_grouping_sets = self.n_grouping_sets.saturating_mul(n_sets);
+        if self.n_grouping_sets > MAX_GROUPING_SETS {
+            return Self::refuse(bad(format!("CUBE, ROLLUP and GROUPING SETS make more than {MAX_GROUPING_SETS} sets of columns")));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Self::Break> {
         match statement {
             Statement::Query(_) | Statement::Explain { .. } => ControlFlow::Continue(()),
@@ -235,10 +253,13 @@ fn names_of(query: &Query) -> Option<Vec<Option<String>>> {
             _ => return None,
         }
     };
-    select.projection.iter().map(|item| match item {
-        SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) | SelectItem::ExprWithAlias { .. } => Some(None),
-        SelectItem::UnnamedExpr(expr) => Some(Some(expr.to_string().chars().take(MAX_NAME).collect())),
-        _ => None,
-    })
-    .collect()
+    select
+        .projection
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) | SelectItem::ExprWithAlias { .. } => Some(None),
+            SelectItem::UnnamedExpr(expr) => Some(Some(expr.to_string().chars().take(MAX_NAME).collect())),
+            _ => None,
+        })
+        .collect()
 }

@@ -35,7 +35,10 @@ impl Guarded {
             return Ok(());
         }
         let message = format!("`{}` would make up to {} MiB at once, the limit is {} MiB", self.inner.name(), bytes >> 20, limit >> 20);
-        Err(DataFusionError::External(Box::new(SqlError { help: Some("make shorter texts or lists".to_owned()), ..SqlError::new(SqlErrorKind::Memory, message) })))
+        Err(DataFusionError::External(Box::new(SqlError {
+            help: Some("make shorter texts or lists".to_owned()),
+            ..SqlError::new(SqlErrorKind::Memory, message)
+        })))
     }
 
     /// Calls the function on a few rows after the other, as long as somebody waits for it.
