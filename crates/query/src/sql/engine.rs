@@ -85,7 +85,8 @@ impl SqlEngine {
             .worker_threads(n_threads)
             .thread_name("sql")
             .thread_stack_size(STACK_BYTES)
-            .enable_time()
+            // Time for limits, I/O for a table that lies on S3.
+            .enable_all()
             .build()
             .map_err(|error| cannot(error.to_string()))?;
         let environment = RuntimeEnvBuilder::new()
@@ -140,22 +141,22 @@ impl SqlEngine {
         let task = runtime.spawn(question.run(sender));
         let _ending = Ending { task: task.abort_handle(), ended, snapshot: Arc::clone(&snapshot) };
         let mut writing = Writing { output: None, summary: SqlSummary::default(), limit: request.limit, request };
-        let summary = runtime.block_on(async {
-            loop {
-                watch.check()?;
-                match tokio::time::timeout(LOOK_EVERY, pieces.recv()).await {
-                    Err(_) => {}
-                    Ok(Some(piece)) => {
-                        if writing.take(piece?, out)?.is_break() {
-                            return Err(SqlError::new(SqlErrorKind::Stopped, "who asked has gone"));
-                        }
+        // `out` is called between two waits, not within one: it may wait by itself, on another runtime.
+        loop {
+            watch.check()?;
+            let received = runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, pieces.recv()).await });
+            match received {
+                Err(_) => {}
+                Ok(Some(piece)) => {
+                    if writing.take(piece?, out)?.is_break() {
+                        return Err(SqlError::new(SqlErrorKind::Stopped, "who asked has gone"));
                     }
-                    Ok(None) => break,
                 }
+                Ok(None) => break,
             }
-            task.await.map_err(|_| SqlError::new(SqlErrorKind::Failed, "the query failed inside the planner; the log says where"))?;
-            writing.finish(out)
-        })?;
+        }
+        runtime.block_on(task).map_err(|_| SqlError::new(SqlErrorKind::Failed, "the query failed inside the planner; the log says where"))?;
+        let summary = writing.finish(out)?;
         let mut gaps = snapshot.gaps.clone();
         gaps.extend(snapshot.tail.iter().flat_map(|tail| tail.gaps()));
         gaps.sort();
