@@ -113,7 +113,7 @@ pub struct SearchSummary {
     pub n_matched: u64,
     /// Events handed out.
     pub n_returned: u64,
-    /// Events looked at.
+    /// Events in range that were looked at, or that what is known of them together rules out.
     pub n_scanned: u64,
     /// The first and last time among all events looked at in range.
     pub extent: Option<(Timestamp, Timestamp)>,

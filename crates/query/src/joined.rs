@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use decklog_audit::filter::Filter;
 use decklog_audit::journal::RecordBlock;
 use decklog_audit::search::{
-    Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary,
-    Searcher, SqlError, SqlErrorKind, SqlRequest, SqlSummary, count_facets, count_histogram,
+    Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher,
+    SqlError, SqlErrorKind, SqlRequest, SqlSummary, count_facets, count_histogram,
 };
 use decklog_audit::{Event, Timestamp};
 use decklog_store::LocalJournal;
@@ -22,8 +22,8 @@ use decklog_store::table::{Table, TablePlace};
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
-use crate::sql::{self, JournalTail, SqlEngine, SqlLimits, SqlSnapshot};
 use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
+use crate::sql::{self, JournalTail, SqlEngine, SqlLimits, SqlSnapshot};
 use crate::table::{
     DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, SnapshotSource, TableSource, TableView,
     parted,
@@ -96,21 +96,38 @@ impl StoreSearcher {
         Ok(SqlSnapshot { files: files.collect(), store: Arc::clone(&view.store), tail: Some(tail), gaps })
     }
 
-    /// Calls `attempt` with the newest version of the table, again while files of it vanish.
+    /// Calls `attempt` with the newest version of the table, again while files of it vanish and there is a newer one.
     fn with_table<T>(&self, mut attempt: impl FnMut(&TableView, Again) -> Result<T, Interrupted>) -> Result<T, SearchError> {
+        let mut view = self.table.view()?;
         for _ in 1..ATTEMPTS {
-            match attempt(&*self.table.view()?, Again::MayBegin) {
+            match attempt(&view, Again::MayBegin) {
                 Err(Interrupted::Vanished) => {}
                 other => return Ok(other?),
             }
+            let newer = self.table.view()?;
+            if Arc::ptr_eq(&newer, &view) {
+                break;
+            }
+            view = newer;
         }
-        Ok(attempt(&*self.table.view()?, Again::MayNot)?)
+        Ok(attempt(&view, Again::MayNot)?)
     }
 
     /// The first sequence number that is not in the table. A journal whose id is not known yet was empty when the version of
     /// the table was taken, so nothing of it is in there.
     fn next_seq(&self, view: &TableView) -> Result<u64, SearchError> {
         Ok(view.next_seq(self.journal.journal_id()?.as_deref()))
+    }
+
+    /// What is missing between the table and the journal, once the journal was looked at: retention may have removed records
+    /// that only a newer version of the table has.
+    fn gap_between(&self, view: &TableView, again: Again) -> Result<Option<(u64, String)>, Interrupted> {
+        let (next_seq, oldest) = (self.next_seq(view)?, self.journal.oldest_seq());
+        if next_seq == 0 || oldest <= next_seq {
+            return Ok(None);
+        }
+        let words = format!("records {next_seq} to {} are missing: in the table not yet, in the journal no more", oldest - 1);
+        if again == Again::MayBegin { Err(Interrupted::Vanished) } else { Ok(Some((next_seq, words))) }
     }
 
     /// What of `request` the table does not have.
@@ -129,6 +146,7 @@ impl StoreSearcher {
         let beyond = self.beyond(request, view)?;
         let plan = Plan::new(&beyond);
         let mut journal = self.journal.snapshot(&plan)?;
+        journal.gaps.extend(self.gap_between(view, again)?);
         let _closing = Closing(journal.view);
         let finder = self.finder(view, request);
         let files = wanted_files(&finder);
@@ -289,9 +307,10 @@ impl Searcher for StoreSearcher {
     fn facets(&self, request: &SearchRequest, asked: &FacetRequest) -> Result<(Vec<Facets>, SearchSummary), SearchError> {
         let request = unordered(request);
         self.with_table(|view, again| {
-            let (sinks, outcome) = self.count(&request, view, again, || FacetSink::new(&asked.fields))?;
+            let (sinks, mut outcome) = self.count(&request, view, again, || FacetSink::new(&asked.fields))?;
             let mut counters: Vec<FacetCounter> = asked.fields.iter().map(|_| FacetCounter::default()).collect();
             let beyond = count_facets(&self.journal, &self.beyond(&request, view)?, &asked.fields, &mut counters)?;
+            outcome.gaps.extend(self.gap_between(view, again)?);
             for sink in sinks {
                 counters.iter_mut().zip(sink.counters).for_each(|(counter, other)| counter.merge(other));
             }
@@ -302,10 +321,11 @@ impl Searcher for StoreSearcher {
     fn histogram(&self, request: &SearchRequest, asked: &HistogramRequest) -> Result<(Histogram, SearchSummary), SearchError> {
         let request = unordered(request);
         self.with_table(|view, again| {
-            let (sinks, outcome) = self.count(&request, view, again, || HistogramSink::new(asked.split.as_ref(), asked.n_buckets))?;
+            let (sinks, mut outcome) = self.count(&request, view, again, || HistogramSink::new(asked.split.as_ref(), asked.n_buckets))?;
             let mut counter = HistogramCounter::new(asked.n_buckets);
             sinks.iter().for_each(|sink| counter.merge(&sink.counter));
             let beyond = count_histogram(&self.journal, &self.beyond(&request, view)?, asked.split.as_ref(), &mut counter)?;
+            outcome.gaps.extend(self.gap_between(view, again)?);
             Ok((counter.histogram(), with_table(beyond, &outcome)))
         })
     }
@@ -324,6 +344,7 @@ impl Searcher for StoreSearcher {
                 extent.next_seq = hit.seq + 1;
                 ControlFlow::Continue(())
             })?;
+            self.gap_between(view, again)?;
             extent.times = join(extent.times, summary.extent);
             Ok(extent)
         })

@@ -73,6 +73,11 @@ impl JournalSearcher {
         Ok(list.id())
     }
 
+    /// The oldest record there was at the last look.
+    pub(crate) fn oldest_seq(&self) -> u64 {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).oldest_seq()
+    }
+
     /// The blocks with records from `seq` on, and how to read them.
     pub(crate) fn tail(&self, seq: u64) -> Result<(Arc<JournalView>, Vec<BlockRef>, Vec<String>), ReadError> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +159,8 @@ impl<'a> Answer<'a> {
 
 /// Why a search did not come to its end.
 pub(crate) enum Interrupted {
-    /// A file of the table is gone, and nothing was handed out yet: a newer version has its rows elsewhere.
+    /// A file of the table or a part of the journal is gone, and nothing was handed out yet: a newer version of the table
+    /// has its events elsewhere.
     Vanished,
     /// It cannot.
     Failed(SearchError),

@@ -371,6 +371,7 @@ fn a_file_that_vanished_is_looked_for_in_a_newer_version() {
     block_on(store.delete(&object_store::path::Path::from(old.files[0].path.as_str()))).unwrap();
     let (old, new) = (Arc::new(old), Arc::new(new));
     let asked = AtomicUsize::new(0);
+    // The version known first has a file that compaction removed.
     let first_old = move || Ok(Arc::clone(if asked.fetch_add(1, Ordering::Relaxed) == 0 { &old } else { &new }));
     let searcher = StoreSearcher::new(JournalSearcher::of_journal(&journal).unwrap(), first_old).unwrap();
     let (given, summary) = search(&searcher, &SearchRequest::default());
@@ -382,6 +383,35 @@ fn a_file_that_vanished_is_looked_for_in_a_newer_version() {
     let (given, summary) = search(&joined(&journal, view), &SearchRequest::default());
     assert_eq!(given.len() as u64, lines.len() as u64 - gone.n_rows.unwrap());
     assert!(summary.gaps.len() == 1 && summary.gaps[0].contains(&gone.path) && summary.gaps[0].contains("gone"), "{:?}", summary.gaps);
+}
+
+#[test]
+fn records_that_went_from_the_journal_are_looked_for_in_a_newer_version() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = recorded_log("attack/audit.log.zst");
+    let lines: Vec<&str> = log.lines().take(900).collect();
+    let written = LocalJournal::open(directory.path(), JournalConfig { segment_size: 1, reserve: 0, ..JournalConfig::default() }).unwrap();
+    append(&written, &lines);
+    let blocks = blocks(&written);
+    let (old, new) = (Arc::new(table(&written, &blocks[..2], 1).1), Arc::new(table(&written, &blocks[..5], 5).1));
+    written.close();
+    for entry in std::fs::read_dir(directory.path().join("journal")).unwrap() {
+        let path = entry.unwrap().path();
+        let first_seq = path.file_stem().and_then(|name| name.to_str()?.parse::<u64>().ok());
+        if first_seq.is_some_and(|first_seq| first_seq < blocks[4].first_seq) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let (asked, only_old) = (AtomicUsize::new(0), Arc::clone(&old));
+    let first_old = move || Ok(Arc::clone(if asked.fetch_add(1, Ordering::Relaxed) == 0 { &old } else { &new }));
+    let searcher = StoreSearcher::new(JournalSearcher::open(directory.path()).unwrap(), first_old).unwrap();
+    let (given, summary) = search(&searcher, &SearchRequest { order: Order::Arrival, ..SearchRequest::default() });
+    assert_eq!((given.len(), summary.gaps), (lines.len(), Vec::new()));
+
+    let searcher = StoreSearcher::new(JournalSearcher::open(directory.path()).unwrap(), move || Ok(Arc::clone(&only_old))).unwrap();
+    let (given, summary) = search(&searcher, &SearchRequest::default());
+    assert_eq!(given.len(), lines.len() - 300, "two blocks of 150 are nowhere");
+    assert!(summary.gaps.iter().any(|gap| gap.contains("in the journal no more")), "{:?}", summary.gaps);
 }
 
 #[test]

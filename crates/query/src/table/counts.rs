@@ -6,8 +6,8 @@ use decklog_audit::search::{FacetCounter, HistogramCounter, first_value};
 use decklog_store::table::{Column, Rows};
 
 use super::access::Access;
-use super::find::{Matches, Sink, Spot};
 use super::groups::Groups;
+use super::sink::{Matches, Sink, Spot};
 
 /// A field whose values are counted.
 struct Counted<'a> {

@@ -8,7 +8,8 @@ use decklog_audit::journal::Origin;
 use decklog_store::table::{COLUMNS, Column, Rows};
 
 use super::files::{ReadFailure, Selection};
-use super::find::{Finder, LINE_ROWS, add_row, gap, origin};
+use super::find::{Finder, gap};
+use super::looking::{LINE_ROWS, add_row, origin};
 use super::notes::Note;
 use super::pool;
 use crate::handout::Line;

@@ -5,6 +5,7 @@
 //! the table.
 
 mod access;
+mod bounds;
 mod condition;
 mod counts;
 mod delta;
@@ -12,10 +13,12 @@ mod fetch;
 mod files;
 mod find;
 mod groups;
+mod looking;
 mod narrow;
 mod notes;
 mod place;
 mod pool;
+mod sink;
 mod stored_file;
 mod words;
 
@@ -29,9 +32,10 @@ use object_store::ObjectStore;
 pub(crate) use counts::{FacetSink, HistogramSink, NumberSink};
 pub use delta::{DeltaSource, SnapshotSource};
 pub(crate) use files::{FileReader, ReadFailure};
-pub(crate) use find::{Finder, Outcome, Sink};
+pub(crate) use find::{Finder, Outcome};
 pub(crate) use notes::{Note, Notes};
 use place::Span;
+pub(crate) use sink::Sink;
 
 /// What a search needs to know of the table: one version of it.
 #[derive(Clone, Debug)]

@@ -13,24 +13,11 @@ use decklog_audit::filter::fields::FieldId;
 use decklog_audit::filter::pattern::{Case, Extent, Pattern};
 use decklog_audit::filter::time::nanoseconds_of;
 use decklog_store::table::Column;
-use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::statistics::Statistics;
 
 use super::access::Access;
+use super::bounds::{Bound, Paged, of_group};
 use super::files::{FileReader, OpenFile, ReadFailure};
 use super::place::{Places, Span};
-
-/// What is known of a column's values in some rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound<'a> {
-    Unknown,
-    /// There are none.
-    NoValue,
-    /// Between these bytes, both included; either may be cut, the greatest then raised.
-    Text(&'a [u8], &'a [u8]),
-    /// Between these, both included.
-    Number(i64, i64),
-}
 
 /// What of a filter statistics can tell about.
 pub(crate) struct Narrowing {
@@ -100,58 +87,7 @@ fn span<'a>(bound: &impl Fn(Column) -> Bound<'a>) -> Span {
     Span { seqs: seqs.unwrap_or(Span::UNKNOWN.seqs), times: numbers(Column::Time).unwrap_or(Span::UNKNOWN.times) }
 }
 
-fn of_group(file: &OpenFile, group: usize, column: Column) -> Bound<'_> {
-    let Some(statistics) = file.statistics(group, column) else { return Bound::Unknown };
-    if statistics.null_count_opt() == Some(file.n_rows(group) as u64) {
-        return Bound::NoValue;
-    }
-    let bound = match statistics {
-        Statistics::Int32(values) => values.min_opt().zip(values.max_opt()).map(|(min, max)| Bound::Number(i64::from(*min), i64::from(*max))),
-        Statistics::Int64(values) => values.min_opt().zip(values.max_opt()).map(|(min, max)| Bound::Number(*min, *max)),
-        // The deprecated bounds of texts were compared as signed bytes.
-        Statistics::ByteArray(_) if !statistics.is_min_max_deprecated() => {
-            statistics.min_bytes_opt().zip(statistics.max_bytes_opt()).map(|(min, max)| Bound::Text(min, max))
-        }
-        _ => None,
-    };
-    bound.unwrap_or(Bound::Unknown)
-}
-
-/// A column's pages in a group.
-struct Paged<'a> {
-    column: Column,
-    index: &'a ColumnIndexMetaData,
-    /// The first row of each page.
-    starts: Vec<usize>,
-}
-
-impl<'a> Paged<'a> {
-    fn of(file: &'a OpenFile, group: usize, column: Column) -> Option<Self> {
-        let (index, offsets) = file.pages(group, column)?;
-        let starts: Vec<usize> = offsets.page_locations().iter().map(|page| usize::try_from(page.first_row_index).unwrap_or(0)).collect();
-        let has_values = !matches!(index, ColumnIndexMetaData::NONE) && index.num_pages() == starts.len() as u64;
-        (has_values && starts.first() == Some(&0) && starts.is_sorted()).then_some(Self { column, index, starts })
-    }
-
-    /// What is known of the page `row` is in.
-    fn bound(&self, row: usize) -> Bound<'a> {
-        let page = self.starts.partition_point(|start| *start <= row).saturating_sub(1);
-        if self.index.is_null_page(page) {
-            return Bound::NoValue;
-        }
-        let bound = match self.index {
-            ColumnIndexMetaData::INT32(index) => {
-                index.min_value(page).zip(index.max_value(page)).map(|(min, max)| Bound::Number(i64::from(*min), i64::from(*max)))
-            }
-            ColumnIndexMetaData::INT64(index) => index.min_value(page).zip(index.max_value(page)).map(|(min, max)| Bound::Number(*min, *max)),
-            ColumnIndexMetaData::BYTE_ARRAY(index) => index.min_value(page).zip(index.max_value(page)).map(|(min, max)| Bound::Text(min, max)),
-            _ => None,
-        };
-        bound.unwrap_or(Bound::Unknown)
-    }
-}
-
-/// The columns statistics are asked about for a clause, with the tests of each: false if one of them holds for no row.
+/// Whether some row within the bounds may fulfil a clause. Asks for every column it can tell something about.
 fn clause_may_match<'a>(clause: &Clause, bound: &dyn Fn(Column) -> Bound<'a>) -> bool {
     match Access::of(&clause.field) {
         // Cut to microseconds, a raw row's own time may lie a little later.

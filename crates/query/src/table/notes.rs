@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use decklog_audit::filter::Candidate;
 use decklog_store::table::Column;
 
-use super::find::{Matches, Sink, Spot};
+use super::sink::{Matches, Sink, Spot};
 
 /// A row that matches. The order of notes is that of (time, sequence).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
