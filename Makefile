@@ -12,6 +12,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 build: ## bin/decklog
+	@scripts/ui build || [ $$? = 3 ]
 	@cargo build --workspace --quiet --locked
 	@mkdir -p bin && cp -u $(CARGO_TARGET_DIR)/debug/decklog bin/decklog
 	@echo "built bin/decklog"

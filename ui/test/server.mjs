@@ -10,8 +10,9 @@ const root = new URL("../../", import.meta.url).pathname;
 export const binary = process.env.DECKLOG_BINARY ?? join(root, "bin/decklog");
 export const attack = join(root, "tests/data/attack/audit.log.zst");
 
-/** What stands in the link that `decklog serve` prints. */
-const LINK = /http:\/\/127\.0\.0\.1:\d+\/\?token=[0-9a-f]+/;
+/** What `decklog serve` prints for browsers; with a tokens file there is no link. */
+const LINK = /browser +(http:\/\/127\.0\.0\.1:\d+\/\?token=[0-9a-f]+)/;
+const ADDRESS = /listens on (http:\/\/127\.0\.0\.1:\d+)/;
 
 /** Lines of JSON as a file to import. */
 export function fileOf(events) {
@@ -22,12 +23,12 @@ export function fileOf(events) {
 }
 
 /** Imports `files`, serves them, and resolves when the server has printed its link. `damage` may spoil the data first. */
-export async function serve(files = [attack], damage = () => {}) {
+export async function serve(files = [attack], damage = () => {}, flags = []) {
   const folder = mkdtempSync(join(tmpdir(), "decklog-ui-"));
   const data = join(folder, "data");
   for (const file of files) execFileSync(binary, ["import", file, "--data-dir", data, "--cluster", "demo"], { stdio: "pipe" });
   damage(data);
-  const server = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0"], {
+  const server = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0", ...flags], {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -37,8 +38,8 @@ export async function serve(files = [attack], damage = () => {}) {
     for (const stream of [server.stdout, server.stderr]) {
       createInterface({ input: stream }).on("line", (line) => {
         said.push(line);
-        const match = LINK.exec(line);
-        if (match) found(match[0]);
+        const match = (flags.includes("--tokens-file") ? ADDRESS : LINK).exec(line);
+        if (match) found(match[1]);
       });
     }
     exited.then(() => failed(new Error(`the server ended: ${said.join("\n")}`)));

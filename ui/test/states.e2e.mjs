@@ -2,6 +2,7 @@
 // can be read by everybody: axe, in both themes and at both widths.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -84,6 +85,28 @@ for (const theme of ["light", "dark"]) {
     });
   }
 }
+
+test("no width between phone and desk scrolls sideways", async () => {
+  const { page, context, clean } = await open(browser, server, { path: "/search?f=user:mallory&t=.." });
+  await settled(page);
+  for (const panel of [false, true]) {
+    if (panel) {
+      await page.locator(".row:not(.head)").first().click();
+      await page.locator(".panel .details").waitFor();
+    }
+    for (const width of [320, 390, 899, 900, 1024, 1199, 1200, 1366, 1599, 1600, 1920]) {
+      await page.setViewportSize({ width, height: 800 });
+      const wide = await page.evaluate(() => {
+        const cut = [...document.querySelectorAll(".row:not(.head)")].slice(0, 5).map((row) => row.scrollWidth - row.clientWidth);
+        return [document.documentElement.scrollWidth - innerWidth, Math.max(...cut)];
+      });
+      assert.ok(wide[0] <= 0 && wide[1] <= 0, `${width}${panel ? " with an event" : ""}: ${wide} px too wide`);
+    }
+    await page.setViewportSize({ width: 1440, height: 900 });
+  }
+  clean();
+  await context.close();
+});
 
 test("a filter that empties the answer: which term does", async () => {
   const { page, context, clean } = await open(browser, server, { path: "/search?f=resource:secrets%20and%20ns:shpo&t=.." });
@@ -198,6 +221,27 @@ test("live shows what arrives, pauses while hidden, and catches up", async () =>
   clean();
   await context.close();
   await live.stop();
+});
+
+test("where the server has a tokens file, a token signs in, and is kept nowhere", async () => {
+  const file = fileOf([`carol read ${createHash("sha256").update("open-sesame").digest("hex")}`]);
+  const closed = await serve(undefined, undefined, ["--tokens-file", file.path]);
+  const { page, context } = await open(browser, closed);
+  await page.fill("#token", "wrong");
+  await page.keyboard.press("Enter");
+  await page.getByText("the token is not known here").waitFor();
+  await page.fill("#token", "open-sesame");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  assert.equal(await count(page), 1670);
+  await page.locator(".row:not(.head)").first().click();
+  await page.locator(".panel .details").waitFor();
+  assert.ok(await page.locator(".live").isDisabled());
+  const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]));
+  assert.ok(!kept.includes("sesame"), kept);
+  await context.close();
+  await closed.stop();
+  file.remove();
 });
 
 test("settings last, and only they are kept", async () => {

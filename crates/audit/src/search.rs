@@ -4,8 +4,8 @@ mod counts;
 mod sql;
 
 pub use counts::{
-    Bucket, FacetCount, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, MAX_BUCKETS, MAX_SPLIT, MAX_VALUES,
-    count_facets, count_histogram, facets, first_value, histogram,
+    Bucket, FacetCount, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, MAX_BUCKETS, MAX_SPLIT, MAX_VALUES, count_facets,
+    count_histogram, facets, first_value, histogram,
 };
 pub use sql::{SqlError, SqlErrorKind, SqlFormat, SqlRequest, SqlSummary};
 

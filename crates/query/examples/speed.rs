@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -39,7 +40,10 @@ fn make(log: &Path, folder: &Path, copies: u64) {
         let mut buffer = RowBuffer::default();
         let mut lines = BufReader::new(std::fs::File::open(log).unwrap()).lines();
         loop {
-            let mut batch = Batch::new(Origin { cluster: "lab".into(), source: "import".into(), sender: "audit.log".into() }, Timestamp::from_system(std::time::SystemTime::now()));
+            let mut batch = Batch::new(
+                Origin { cluster: "lab".into(), source: "import".into(), sender: "audit.log".into() },
+                Timestamp::from_system(std::time::SystemTime::now()),
+            );
             for line in lines.by_ref().take(1000) {
                 intake.push(line.unwrap().as_bytes(), Form::Line, &mut batch).unwrap();
             }
@@ -67,7 +71,7 @@ fn ask(folder: &Path, filters: &[&str]) {
         let entry = entry.unwrap();
         TableFile { path: entry.file_name().into_string().unwrap(), size: entry.metadata().unwrap().len(), n_rows: None, seqs: None, times: None }
     });
-    let view = Arc::new(TableView { store: Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()), files: files.collect(), next_seq: u64::MAX });
+    let view = Arc::new(TableView { store: Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()), files: files.collect(), last_seqs: BTreeMap::new() });
     let journal = LocalJournal::in_memory().unwrap();
     let searcher = StoreSearcher::new(JournalSearcher::of_journal(&journal).unwrap(), move || Ok(Arc::clone(&view))).unwrap();
     for text in filters {

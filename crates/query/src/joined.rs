@@ -16,14 +16,18 @@ use decklog_audit::search::{
     Searcher, SqlError, SqlErrorKind, SqlRequest, SqlSummary, count_facets, count_histogram,
 };
 use decklog_audit::{Event, Timestamp};
-use decklog_store::table::place::TablePlace;
+use decklog_store::LocalJournal;
+use decklog_store::table::{Table, TablePlace};
 
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
 use crate::sql::{self, JournalTail, SqlEngine, SqlLimits, SqlSnapshot};
 use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
-use crate::table::{DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, TableSource, TableView, parted};
+use crate::table::{
+    DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, SnapshotSource, TableSource, TableView,
+    parted,
+};
 use crate::workers::Workers;
 
 /// How often a search begins again because a file it wanted was removed meanwhile.
@@ -58,9 +62,15 @@ impl StoreSearcher {
     /// # Errors
     /// When there is no journal, or it cannot be read.
     pub fn open(data_dir: &Path, place: TablePlace) -> Result<Self, SearchError> {
-        let journal = JournalSearcher::open(data_dir)?;
-        let id = journal.journal_id().unwrap_or_default();
-        Self::new(journal, DeltaSource::new(place, id))
+        Self::new(JournalSearcher::open(data_dir)?, DeltaSource::new(place))
+    }
+
+    /// Searches the journal and the table that are open for writing in this process.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn of_table(journal: &LocalJournal, table: &Table) -> Result<Self, SearchError> {
+        Self::new(JournalSearcher::of_journal(journal)?, SnapshotSource::new(table.newest(), table.store()))
     }
 
     /// With other limits for questions in SQL.
@@ -72,9 +82,10 @@ impl StoreSearcher {
     /// What a question in SQL reads from: the newest version of the table and the records beyond it.
     fn sql_snapshot(&self, engine: &SqlEngine) -> Result<SqlSnapshot, SearchError> {
         let view = self.table.view()?;
-        let (journal, blocks, gaps) = self.journal.tail(view.next_seq)?;
-        engine.tail_cache().forget_below(view.next_seq);
-        let tail = JournalTail::new(journal, &blocks, view.next_seq, Arc::clone(engine.tail_cache()));
+        let next_seq = self.next_seq(&view)?;
+        let (journal, blocks, gaps) = self.journal.tail(next_seq)?;
+        engine.tail_cache().forget_below(next_seq);
+        let tail = JournalTail::new(journal, &blocks, next_seq, Arc::clone(engine.tail_cache()));
         let files = view.files.iter().map(|file| sql::TableFile {
             path: file.path.clone(),
             size: file.size,
@@ -96,12 +107,26 @@ impl StoreSearcher {
         Ok(attempt(&*self.table.view()?, Again::MayNot)?)
     }
 
+    /// The first sequence number that is not in the table. A journal whose id is not known yet was empty when the version of
+    /// the table was taken, so nothing of it is in there.
+    fn next_seq(&self, view: &TableView) -> Result<u64, SearchError> {
+        Ok(view.next_seq(self.journal.journal_id()?.as_deref()))
+    }
+
+    /// What of `request` the table does not have.
+    fn beyond(&self, request: &SearchRequest, view: &TableView) -> Result<SearchRequest, SearchError> {
+        let next_seq = self.next_seq(view)?;
+        let mut beyond = request.clone();
+        beyond.seqs.from = Some(request.seqs.from.unwrap_or(0).max(next_seq));
+        Ok(beyond)
+    }
+
     fn finder<'a>(&'a self, view: &'a TableView, request: &'a SearchRequest) -> Finder<'a> {
         Finder::new(&self.reader, view, request, self.journal.n_threads)
     }
 
     fn search_once(&self, request: &SearchRequest, view: &TableView, again: Again, answer: &mut Answer<'_>) -> Result<SearchSummary, Interrupted> {
-        let beyond = beyond(request, view);
+        let beyond = self.beyond(request, view)?;
         let plan = Plan::new(&beyond);
         let mut journal = self.journal.snapshot(&plan)?;
         let _closing = Closing(journal.view);
@@ -174,13 +199,6 @@ impl Again {
     }
 }
 
-/// What of `request` the table does not have.
-fn beyond(request: &SearchRequest, view: &TableView) -> SearchRequest {
-    let mut beyond = request.clone();
-    beyond.seqs.from = Some(request.seqs.from.unwrap_or(0).max(view.next_seq));
-    beyond
-}
-
 /// The files that may hold something.
 fn wanted_files(finder: &Finder<'_>) -> Vec<u32> {
     (0..).zip(&finder.view.files).filter(|(_, file)| finder.wants_file(file)).map(|(number, _)| number).collect()
@@ -215,13 +233,7 @@ impl Search<'_> {
         self.give(&found, &[], journal, answer)
     }
 
-    fn give(
-        &self,
-        found: &[Found],
-        kept: &[(u32, RecordBlock)],
-        journal: &mut Snapshot<'_>,
-        answer: &mut Answer<'_>,
-    ) -> Result<(), Interrupted> {
+    fn give(&self, found: &[Found], kept: &[(u32, RecordBlock)], journal: &mut Snapshot<'_>, answer: &mut Answer<'_>) -> Result<(), Interrupted> {
         match hand_out(found, kept, Some(&self.finder), &self.request.stop, journal, answer) {
             // Nothing was handed out yet, but it has begun again often enough.
             Err(Interrupted::Vanished) if self.again == Again::MayNot => Err(SearchError::from(Interrupted::Vanished).into()),
@@ -279,7 +291,7 @@ impl Searcher for StoreSearcher {
         self.with_table(|view, again| {
             let (sinks, outcome) = self.count(&request, view, again, || FacetSink::new(&asked.fields))?;
             let mut counters: Vec<FacetCounter> = asked.fields.iter().map(|_| FacetCounter::default()).collect();
-            let beyond = count_facets(&self.journal, &beyond(&request, view), &asked.fields, &mut counters)?;
+            let beyond = count_facets(&self.journal, &self.beyond(&request, view)?, &asked.fields, &mut counters)?;
             for sink in sinks {
                 counters.iter_mut().zip(sink.counters).for_each(|(counter, other)| counter.merge(other));
             }
@@ -293,7 +305,7 @@ impl Searcher for StoreSearcher {
             let (sinks, outcome) = self.count(&request, view, again, || HistogramSink::new(asked.split.as_ref(), asked.n_buckets))?;
             let mut counter = HistogramCounter::new(asked.n_buckets);
             sinks.iter().for_each(|sink| counter.merge(&sink.counter));
-            let beyond = count_histogram(&self.journal, &beyond(&request, view), asked.split.as_ref(), &mut counter)?;
+            let beyond = count_histogram(&self.journal, &self.beyond(&request, view)?, asked.split.as_ref(), &mut counter)?;
             Ok((counter.histogram(), with_table(beyond, &outcome)))
         })
     }
@@ -303,8 +315,8 @@ impl Searcher for StoreSearcher {
             let everything = SearchRequest { limit: Some(0), ..SearchRequest::default() };
             let (_, outcome) = self.count(&everything, view, again, || NumberSink)?;
             let (n_requests, _) = self.n_requests(view, again)?;
-            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: outcome.tally.extent, next_seq: view.next_seq };
-            let beyond = beyond(&SearchRequest { order: Order::Arrival, ..SearchRequest::default() }, view);
+            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: outcome.tally.extent, next_seq: self.next_seq(view)? };
+            let beyond = self.beyond(&SearchRequest { order: Order::Arrival, ..SearchRequest::default() }, view)?;
             let summary = self.journal.search(&beyond, &mut |hit| {
                 extent.n_events += 1;
                 let is_final = std::str::from_utf8(hit.line).ok().and_then(|line| Event::decode(line).ok()).is_some_and(|event| event.is_final());

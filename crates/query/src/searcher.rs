@@ -65,8 +65,12 @@ impl JournalSearcher {
     }
 
     /// The journal's id, by which a table notes how far it has it; `None` while nothing was written.
-    pub(crate) fn journal_id(&self) -> Option<String> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).id()
+    pub(crate) fn journal_id(&self) -> Result<Option<String>, ReadError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.id().is_none() {
+            list.refresh()?;
+        }
+        Ok(list.id())
     }
 
     /// The blocks with records from `seq` on, and how to read them.

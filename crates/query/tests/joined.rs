@@ -18,11 +18,13 @@ use decklog_audit::json::RawJson;
 use decklog_audit::search::{FacetRequest, HistogramRequest, Order, SearchError, SearchRequest, Searcher, SeqRange, Stop, TimeRange, facets, histogram};
 use decklog_audit::{Event, Filter, Timestamp};
 use decklog_query::{JournalSearcher, StoreSearcher};
+use decklog_store::table::{Compacted, Table, TableConfig, TablePlace};
+use decklog_store::{JournalConfig, LocalJournal, TableMetrics};
 use object_store::ObjectStoreExt;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use support::{Three, block_on, blocks, count, filter, joined, journal, now, recorded_log, search, table};
+use support::{Three, append, block_on, blocks, count, filter, joined, journal, now, recorded_log, search, table};
 
 #[test]
 fn every_filter_case_counts_the_same_from_table_and_journal() {
@@ -87,8 +89,29 @@ fn value_text() -> impl Strategy<Value = String> {
         "[0-9]{1,4}",
         "[0-9]{1,3}\\.\\.[0-9]{0,3}",
         prop::sample::select(vec![
-            "now-6h", "today", "2026-11-22T09:53..", "2026-11-21..2026-11-22T04", "1h30m", "100ms..1s", "10.0.0.0/8", "127.0.0.1", "true", "Request",
-            "Metadata..Request", "response*", "denied", "deploy/web-*", "po/*", "*", "4xx", "\"2026-11-2\"", "system*", "*s*", "secrets", "pods/exec", "get,list",
+            "now-6h",
+            "today",
+            "2026-11-22T09:53..",
+            "2026-11-21..2026-11-22T04",
+            "1h30m",
+            "100ms..1s",
+            "10.0.0.0/8",
+            "127.0.0.1",
+            "true",
+            "Request",
+            "Metadata..Request",
+            "response*",
+            "denied",
+            "deploy/web-*",
+            "po/*",
+            "*",
+            "4xx",
+            "\"2026-11-2\"",
+            "system*",
+            "*s*",
+            "secrets",
+            "pods/exec",
+            "get,list",
         ])
         .prop_map(str::to_owned),
     ]
@@ -97,8 +120,18 @@ fn value_text() -> impl Strategy<Value = String> {
 /// Clauses that are true of some event of the sample.
 fn true_clauses(lines: &[String]) -> Vec<String> {
     let names = fields::FIELDS.iter().map(|info| info.name.to_owned()).chain(
-        ["decision", "authz", "credential", "client.pod", "latency.total", "request.metadata.name", "response.**.name", "request.**.image", "annotations.k8s.io/deprecated"]
-            .map(str::to_owned),
+        [
+            "decision",
+            "authz",
+            "credential",
+            "client.pod",
+            "latency.total",
+            "request.metadata.name",
+            "response.**.name",
+            "request.**.image",
+            "annotations.k8s.io/deprecated",
+        ]
+        .map(str::to_owned),
     );
     let fields: Vec<(String, Field)> = names.filter_map(|name| Field::parse(&name).ok().map(|field| (name, field))).collect();
     let mut clauses = Vec::new();
@@ -167,9 +200,10 @@ fn random_searches_answer_as_the_journal_alone() {
     let order = prop::sample::select(vec![Order::Ascending, Order::Descending, Order::Arrival]);
     let inputs = (filter_text(&lines), time.clone(), time, seq.clone(), seq, order, after, prop::option::of(0usize..400));
     let n_found = AtomicUsize::new(0);
-    let tested = runner(1500).run(&inputs, |(text, since, until, from, to, order, after, limit)| {
+    let tested = runner(1000).run(&inputs, |(text, since, until, from, to, order, after, limit)| {
         let Ok(filter) = Filter::parse(&text, now()) else { return Ok(()) };
-        let request = SearchRequest { filter, range: TimeRange { since, until }, seqs: SeqRange { from, until: to }, after, limit, order, stop: Stop::default() };
+        let request =
+            SearchRequest { filter, range: TimeRange { since, until }, seqs: SeqRange { from, until: to }, after, limit, order, stop: Stop::default() };
         let (wanted, of_journal) = search(&store.alone, &request);
         n_found.fetch_add(usize::from(of_journal.n_matched > 0), Ordering::Relaxed);
         for (name, searcher) in store.with_table() {
@@ -182,14 +216,38 @@ fn random_searches_answer_as_the_journal_alone() {
         Ok(())
     });
     tested.unwrap();
-    assert!(n_found.into_inner() > 300, "most searches find something");
+    assert!(n_found.into_inner() > 200, "most searches find something");
 }
 
 #[test]
 fn facets_and_histograms_are_those_of_the_definition() {
     let lines = sample();
     let store = Three::of(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let names = ["user", "verb", "outcome", "groups", "sa", "peer", "ns", "code", "object", "path", "tool", "decision", "credential", "final", "actor.groups", "latency", "request.**.name", "raw.kind", "cluster", "seq", "time", "id", "responseStatus.details.kind"];
+    let names = [
+        "user",
+        "verb",
+        "outcome",
+        "groups",
+        "sa",
+        "peer",
+        "ns",
+        "code",
+        "object",
+        "path",
+        "tool",
+        "decision",
+        "credential",
+        "final",
+        "actor.groups",
+        "latency",
+        "request.**.name",
+        "raw.kind",
+        "cluster",
+        "seq",
+        "time",
+        "id",
+        "responseStatus.details.kind",
+    ];
     let inputs = (
         filter_text(&lines),
         prop::collection::vec(prop::sample::select(names.to_vec()), 1..4),
@@ -197,7 +255,7 @@ fn facets_and_histograms_are_those_of_the_definition() {
         1usize..80,
         prop::sample::select(vec!["", "s"]),
     );
-    let tested = runner(300).run(&inputs, |(text, names, split, n_buckets, prefix)| {
+    let tested = runner(200).run(&inputs, |(text, names, split, n_buckets, prefix)| {
         let Ok(filter) = Filter::parse(&text, now()) else { return Ok(()) };
         let request = SearchRequest { filter, ..SearchRequest::default() };
         let fields: Vec<Field> = names.iter().map(|name| Field::parse(name).unwrap()).collect();
@@ -228,7 +286,7 @@ fn the_extent_is_that_of_all_events() {
         assert_eq!(searcher.extent().unwrap(), wanted, "{name}, remembered");
     }
     let empty = journal(&[]);
-    let searcher = joined(&empty, table(&[], 1).1);
+    let searcher = joined(&empty, table(&empty, &[], 1).1);
     assert_eq!(searcher.extent().unwrap().times, None);
     assert_eq!(count(&searcher, "*"), 0);
 }
@@ -281,7 +339,7 @@ fn a_damaged_file_is_named_and_the_rest_is_found() {
     let log = recorded_log("attack/audit.log.zst");
     let lines: Vec<&str> = log.lines().collect();
     let journal = journal(&lines);
-    let (store, view) = table(&blocks(&journal), 7);
+    let (store, view) = table(&journal, &blocks(&journal), 7);
     assert!(view.files.len() > 2);
     let (hurt, n_lost) = (view.files[1].clone(), view.files[1].n_rows.unwrap());
     let path = object_store::path::Path::from(hurt.path.as_str());
@@ -308,8 +366,8 @@ fn a_file_that_vanished_is_looked_for_in_a_newer_version() {
     let lines: Vec<&str> = log.lines().collect();
     let journal = journal(&lines);
     let blocks = blocks(&journal);
-    let (store, old) = table(&blocks, 7);
-    let (_, new) = table(&blocks, 50);
+    let (store, old) = table(&journal, &blocks, 7);
+    let (_, new) = table(&journal, &blocks, 50);
     block_on(store.delete(&object_store::path::Path::from(old.files[0].path.as_str()))).unwrap();
     let (old, new) = (Arc::new(old), Arc::new(new));
     let asked = AtomicUsize::new(0);
@@ -318,7 +376,7 @@ fn a_file_that_vanished_is_looked_for_in_a_newer_version() {
     let (given, summary) = search(&searcher, &SearchRequest::default());
     assert_eq!((given.len(), summary.gaps.len()), (lines.len(), 0));
 
-    let (store, view) = table(&blocks, 7);
+    let (store, view) = table(&journal, &blocks, 7);
     let gone = view.files[0].clone();
     block_on(store.delete(&object_store::path::Path::from(gone.path.as_str()))).unwrap();
     let (given, summary) = search(&joined(&journal, view), &SearchRequest::default());
@@ -338,4 +396,40 @@ fn times_between_the_table_and_the_journal_are_merged() {
         }
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]) && keys.len() == lines.len());
     }
+}
+
+#[test]
+fn a_table_that_is_being_written_and_merged_answers_as_the_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Arc::new(LocalJournal::open(directory.path(), JournalConfig::default()).unwrap());
+    let place = TablePlace::local(directory.path().join("table"));
+    let config = TableConfig { compact_files: 3, ..TableConfig::default() };
+    let table = Table::open(&place, &journal, config, TableMetrics::default()).unwrap();
+    let here = StoreSearcher::of_table(&journal, &table).unwrap();
+    let beside = StoreSearcher::open(directory.path(), place).unwrap();
+    let alone = JournalSearcher::of_journal(&journal).unwrap();
+    let lines = sample();
+    let n_parts = 8;
+    for (part, lines) in lines.chunks(lines.len().div_ceil(n_parts)).enumerate() {
+        append(&journal, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        if part + 1 < n_parts {
+            table.flush(&Stop::default()).unwrap();
+        }
+        if part == 5 {
+            assert!(table.compact().unwrap() != Compacted::default(), "there is something to merge");
+            table.vacuum(std::time::Duration::ZERO).unwrap();
+        }
+        for text in ["*", "user:mallory", "verb:delete or outcome:denied", "secrets"] {
+            for order in [Order::Descending, Order::Arrival] {
+                let request = SearchRequest { filter: filter(text), order, ..SearchRequest::default() };
+                let (wanted, _) = search(&alone, &request);
+                for searcher in [&here, &beside] {
+                    let (got, summary) = search(searcher, &request);
+                    assert_eq!(got, wanted, "{text}, part {part}");
+                    assert_eq!(summary.gaps, Vec::<String>::new());
+                }
+            }
+        }
+    }
+    assert_eq!(beside.extent().unwrap(), alone.extent().unwrap());
 }

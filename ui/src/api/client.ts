@@ -1,5 +1,6 @@
 // Asks /api/v1. An answer that is no answer becomes a `Failure` with words for people and the request's id.
 
+import { credentials } from "./session.ts";
 import type { ProblemBody } from "./types.ts";
 
 export type Query = Record<string, string | number | string[] | null | undefined>;
@@ -39,7 +40,7 @@ export async function ask(url: string, accept: string, signal: AbortSignal): Pro
   for (let tried = 1; ; tried++) {
     let response: Response;
     try {
-      response = await fetch(url, { signal, headers: { accept }, credentials: "same-origin" });
+      response = await fetch(url, { signal, headers: { accept, ...credentials() }, credentials: "same-origin" });
     } catch (error) {
       if (signal.aborted) throw error;
       throw new Failure("network", "The server does not answer. Is `decklog serve` still running?");

@@ -54,5 +54,7 @@ test("facts by the filter's definitions", () => {
     resource: "namespaces",
     where: "shop",
   });
+  assert.equal(objectOf({ verb: "list", objectRef: { resource: "pods", namespace: "a" } }).where, "a/*");
+  assert.equal(objectOf({ verb: "create", objectRef: { resource: "pods", namespace: "a" } }).where, "a");
   assert.deepEqual(objectOf({ requestURI: "/healthz?x=1" }), { resource: null, where: "/healthz" });
 });

@@ -77,7 +77,9 @@ export function objectOf(event: AuditEvent): { resource: string | null; where: s
   if (resource === null) return { resource: null, where: pathOf(event) ?? "" };
   const name = nameOf(event);
   const namespace = event.objectRef?.resource === "namespaces" && event.objectRef.namespace === name ? null : event.objectRef?.namespace;
-  return { resource, where: namespace ? `${namespace}/${name ?? "*"}` : (name ?? "") };
+  // Without a name it is all of a namespace; of something new the name is not known.
+  const unnamed = event.verb === "create" ? namespace : `${namespace}/*`;
+  return { resource, where: namespace ? (name === null ? unnamed! : `${namespace}/${name}`) : (name ?? "") };
 }
 
 export function pathOf(event: AuditEvent): string | null {

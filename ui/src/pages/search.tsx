@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { token } from "../api/session.ts";
 import { Chart } from "../parts/Chart.tsx";
 import { EventDetails } from "../parts/EventDetails.tsx";
 import { Facets } from "../parts/Facets.tsx";
@@ -14,8 +15,8 @@ import { TimeRange } from "../parts/TimeRange.tsx";
 import { commandOf, exportAs, exporting, stopExport } from "../state/download.ts";
 import { closePanel, toggleLive } from "../state/keys.ts";
 import { prefs } from "../state/prefs.ts";
-import { answer, extent, failure, histogram, live, notice, phase } from "../state/search.ts";
-import { printResolved, sayDuration } from "../state/time.ts";
+import { answer, extent, failure, histogram, instead, live, phase } from "../state/search.ts";
+import { printRange, printResolved, sayDuration } from "../state/time.ts";
 import { printAddress, type Unit } from "../state/url.ts";
 import { change, follow, searchView } from "../state/view.ts";
 
@@ -91,7 +92,7 @@ function Headline() {
           {all !== undefined && live.value === null && ` of ${complete ? "" : "≥ "}${all.toLocaleString("en")}`}
         </span>
       </p>
-      {notice.value && (
+      {instead.value !== null && searchView.value.range && printRange(searchView.value.range) === instead.value && (
         <p class="notice" role="status">
           Nothing in the last hour, so this is all there is.
         </p>
@@ -126,7 +127,14 @@ function Headline() {
 function LiveButton() {
   const isLive = searchView.value.live;
   return (
-    <button type="button" class={`live ${isLive ? "is-on" : ""}`} aria-pressed={isLive} title="Follow what arrives: L" onClick={toggleLive}>
+    <button
+      type="button"
+      class={`live ${isLive ? "is-on" : ""}`}
+      aria-pressed={isLive}
+      title={token.value === null ? "Follow what arrives: L" : "Live needs the printed link: an event stream carries no token"}
+      disabled={token.value !== null}
+      onClick={toggleLive}
+    >
       <span class="live-dot" /> Live
     </button>
   );

@@ -20,6 +20,7 @@ import {
   pathOf as uriPath,
   verbClassOf,
 } from "../event/facts.ts";
+import { save } from "../state/download.ts";
 import { visible } from "../state/hostile.ts";
 import { prefs } from "../state/prefs.ts";
 import { addTerm, negate, quoteValue, termOf } from "../state/terms.ts";
@@ -202,9 +203,9 @@ function Raw({ raw, name }: { raw: string; name: string }) {
         >
           {copied.value ? "Copied" : "Copy line"}
         </button>
-        <a href={`/api/v1/events/${name}`} download={`${name}.json`}>
+        <button type="button" onClick={() => save(new Blob([`${raw}\n`], { type: "application/json" }), `${name}.json`)}>
           Download
-        </a>
+        </button>
         <span class="muted">
           {raw.length.toLocaleString("en")} characters, as stored
           {shown.length < raw.length ? `; the first ${RAW_SHOWN.toLocaleString("en")} are shown` : ""}

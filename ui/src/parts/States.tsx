@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type Failure, getJson } from "../api/client.ts";
+import { token } from "../api/session.ts";
 import type { Histogram } from "../api/types.ts";
 import { visible } from "../state/hostile.ts";
 import { prefs } from "../state/prefs.ts";
@@ -18,6 +19,13 @@ export function FailureBox({ failure, onRetry }: { failure: Failure; onRetry(): 
   const copied = useSignal(false);
   const report = `${failure.message}\nkind: ${failure.kind}\nrequest: ${failure.requestId ?? "none"}\npage: ${location.pathname}${location.search}`;
   if (failure.kind === "unauthenticated") {
+    const signIn = (event: SubmitEvent) => {
+      event.preventDefault();
+      const typed = new FormData(event.currentTarget as HTMLFormElement).get("token");
+      if (typeof typed !== "string" || typed.trim() === "") return;
+      token.value = typed.trim();
+      onRetry();
+    };
     return (
       <div class="state" role="alert">
         <h2>This browser is not signed in</h2>
@@ -25,7 +33,17 @@ export function FailureBox({ failure, onRetry }: { failure: Failure; onRetry(): 
           Open the link that <code>decklog serve</code> printed when it started: <code>http://…/?token=…</code>. It is good until the next
           start.
         </p>
-        <p class="muted">{visible(failure.message)}</p>
+        <p class="muted">{visible(failure.problem?.detail ?? failure.message)}</p>
+        <form class="sign-in" onSubmit={signIn}>
+          <label for="token">Or a token with the scope read, where the server has a tokens file</label>
+          <div class="range-row">
+            <input id="token" name="token" type="password" autocomplete="off" class="mono" />
+            <button type="submit" class="primary">
+              Sign in
+            </button>
+          </div>
+          <p class="muted">It is kept until this page is left or loaded anew.</p>
+        </form>
         <button type="button" onClick={onRetry}>
           Try again
         </button>

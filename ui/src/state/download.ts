@@ -66,7 +66,7 @@ export async function exportAs(format: "jsonl" | "csv"): Promise<void> {
   }
 }
 
-function save(blob: Blob, name: string): void {
+export function save(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -1,6 +1,7 @@
 // Keys that work anywhere on the page. Single letters are off in inputs, and can be switched off (docs/ui.md).
 
 import { signal } from "@preact/signals";
+import { token } from "../api/session.ts";
 import { prefs } from "./prefs.ts";
 import { answer } from "./search.ts";
 import { step, zoomOut } from "./time.ts";
@@ -54,7 +55,7 @@ function focusOn(selector: string): boolean {
 
 function toggleLive(): boolean {
   const { live, range } = searchView.value;
-  if (!isSearch.value || range === null) return false;
+  if (!isSearch.value || range === null || token.value !== null) return false;
   // Live goes on from where the range begins.
   change(live ? { live: false } : { live: true, range: { since: range.since, until: { before: 0 } } });
   return true;

@@ -5,7 +5,7 @@ import { computed, effect, signal, untracked } from "@preact/signals";
 import { Failure, getJson, type Query } from "../api/client.ts";
 import { follow } from "../api/tail.ts";
 import type { About, AuditEvent, EventsPage, Extent, FacetsAnswer, Histogram } from "../api/types.ts";
-import { around, LAST_HOUR, type Micros, parseRfc3339, printRfc3339, type Resolved, resolve, SECOND } from "./time.ts";
+import { around, LAST_HOUR, type Micros, parseRfc3339, printRange, printRfc3339, type Resolved, resolve, SECOND } from "./time.ts";
 import type { SearchView, Unit } from "./url.ts";
 import { change, isSearch, searchView } from "./view.ts";
 
@@ -58,8 +58,8 @@ export const answer = signal<Rows | null>(null);
 export const histogram = signal<Part<Histogram>>(nothing());
 export const facets = signal<Part<FacetsAnswer>>(nothing());
 export const extent = signal<Extent | null>(null);
-/** Said once: why the page shows another range than the last hour. */
-export const notice = signal<"last-hour-empty" | null>(null);
+/** The range, as the address has it, that was shown in place of an empty last hour. */
+export const instead = signal<string | null>(null);
 /** Fields whose facets are open, beside the first ones. */
 export const moreFields = signal<string[]>([]);
 
@@ -172,8 +172,9 @@ async function chooseRange(stopped: AbortSignal): Promise<void> {
   if (there === null) throw new Failure("network", "The server does not say what it holds.");
   const [first, last] = [parseRfc3339(there.first ?? ""), parseRfc3339(there.last ?? "")];
   const isOld = first !== null && last !== null && last < now() - 3600 * SECOND;
-  notice.value = isOld ? "last-hour-empty" : null;
-  change({ range: isOld ? around(first, last) : LAST_HOUR }, "replace");
+  const range = isOld ? around(first, last) : LAST_HOUR;
+  instead.value = isOld ? printRange(range) : null;
+  change({ range }, "replace");
 }
 
 async function loadExtent(stopped: AbortSignal): Promise<void> {

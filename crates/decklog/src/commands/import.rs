@@ -74,7 +74,7 @@ pub(crate) fn run(flags: &ImportFlags, context: &Context) -> Outcome {
             let store = Store::open(&config)?;
             let delivery = LocalDelivery::new(store.recorder.clone(), Arc::from(config.cluster.as_str()));
             let summary = runtime.block_on(import(inputs, max_event_bytes, Arc::new(delivery), progress));
-            store.close();
+            store.finish();
             summary
         }
     };

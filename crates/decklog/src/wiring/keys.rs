@@ -45,6 +45,27 @@ pub(crate) fn former_key(data_dir: &Path, key: &RedactionKey) -> Result<Option<R
     Ok(read_key(&former_file)?.filter(|former| former.id() != key.id()))
 }
 
+/// The key that signs cursors, so that a page's `next` outlives a restart.
+const CURSOR_KEY: &str = "cursor.key";
+
+/// The cursor key of `data_dir`; a new one where it has none that can be read. It guards nothing but pages from being made
+/// up, so a lost one only ends the cursors that are out.
+pub(crate) fn cursor_key(data_dir: &Path) -> Result<[u8; 32], Failure> {
+    let kept = fs::read(data_dir.join(CURSOR_KEY)).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    kept.map_or_else(random_bytes, Ok)
+}
+
+/// Keeps `key` for the next start. The caller holds the data directory's lock.
+pub(crate) fn keep_cursor_key(data_dir: &Path, key: &[u8; 32]) {
+    let path = data_dir.join(CURSOR_KEY);
+    if fs::read(&path).is_ok_and(|kept| kept == key) {
+        return;
+    }
+    if let Err(error) = write_secret(&path, key) {
+        tracing::warn!(%error, path = %path.display(), "the cursor key could not be kept: cursors end with this process");
+    }
+}
+
 fn read_key(path: &Path) -> Result<Option<RedactionKey>, Failure> {
     match fs::read(path) {
         Ok(text) => RedactionKey::parse(&text).map(Some).map_err(|error| Failure::failed("redaction-key", format!("`{}`: {error}", path.display()))),
@@ -89,6 +110,17 @@ mod tests {
         assert_eq!(redaction_key(&path).unwrap().id(), first.id());
         fs::write(&path, "not a key").unwrap();
         assert!(redaction_key(&path).unwrap_err().message.contains("not a redaction key"));
+    }
+
+    #[test]
+    fn the_cursor_key_outlives_a_start_once_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = cursor_key(directory.path()).unwrap();
+        assert_ne!(cursor_key(directory.path()).unwrap(), first);
+        keep_cursor_key(directory.path(), &first);
+        assert_eq!(cursor_key(directory.path()).unwrap(), first);
+        fs::write(directory.path().join(CURSOR_KEY), "short").unwrap();
+        assert_ne!(cursor_key(directory.path()).unwrap(), first);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::keys::random_bytes;
+use super::keys::{cursor_key, keep_cursor_key, random_bytes};
 use super::quarantine::QuarantineFiles;
 use super::signals::Signals;
 use super::sources::{Tails, source_lister};
@@ -50,7 +50,8 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let mut registry = Registry::default();
     let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
     let metrics = ServerMetrics::register(&mut registry, build);
-    let serving = ServerConfig { tls, ..ServerConfig::new(random_bytes()?) };
+    let cursor_key = cursor_key(&config.data_dir)?;
+    let serving = ServerConfig { tls, ..ServerConfig::new(cursor_key) };
     let server = Server::start(listener, serving, access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
     announce(&config, address, link.as_deref(), say);
 
@@ -66,6 +67,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
             return Ok(exit);
         }
     };
+    keep_cursor_key(&config.data_dir, &cursor_key);
     let (stop_tails, tails_stopped) = watch::channel(false);
     let (mut tails, statuses) = start_tails(&config, &store, &tails_stopped);
     server.hand_over(parts(&config, &store, registry, statuses)?);
@@ -189,7 +191,7 @@ fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) 
 fn searcher(store: &Store) -> Result<Arc<dyn Searcher>, Failure> {
     let journal = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
     let Ok(table) = &store.table else { return Ok(Arc::new(journal)) };
-    let source = SnapshotSource::new(table.newest(), table.store(), store.journal.id());
+    let source = SnapshotSource::new(table.newest(), table.store());
     let searcher = StoreSearcher::new(journal, source).map_err(|error| Failure::failed("table", error.to_string()))?;
     Ok(Arc::new(searcher))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use decklog_audit::intake::Intake;
 use decklog_audit::redact::Redactor;
+use decklog_audit::search::Stop;
 use decklog_capture::{CaptureMetrics, Recorder};
 use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig, Table, TableMetrics};
 
@@ -57,6 +58,16 @@ impl Store {
             metrics: CaptureMetrics::default(),
         };
         Ok(Self { journal, quarantine, table, recorder })
+    }
+
+    /// Waits until the table has everything, then closes. Blocks on the disk.
+    pub(crate) fn finish(&self) {
+        if let Ok(table) = &self.table
+            && let Err(error) = table.flush(&Stop::default())
+        {
+            tracing::warn!(%error, "the newest events are in the journal alone");
+        }
+        self.close();
     }
 
     /// Writes what waits to the table, then closes everything. Blocks on the disk.

@@ -6,25 +6,21 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::memory::{MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::error::{DataFusionError, Result as PlannerResult};
+use datafusion::error::Result as PlannerResult;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::object_store::DefaultObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::execution::{SessionStateDefaults, cache::cache_manager::CacheManagerConfig};
-use datafusion::logical_expr::{LogicalPlanBuilder, ScalarUDF};
-use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
-use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use decklog_audit::Timestamp;
 use decklog_audit::search::{SqlError, SqlErrorKind, SqlRequest, SqlSummary, Stop};
@@ -33,15 +29,16 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::failure;
-use super::functions::{self, MatchStoredRows};
+use super::guard::guarded;
 use super::limits::SqlLimits;
 use super::memory::QueryPool;
 use super::output::Output;
+use super::planner::Planner;
 use super::snapshot::SqlSnapshot;
 use super::statement::{self, Asked};
-use super::stored::{STORE_URL, StoredEvents};
-use super::tail::TailCache;
-use super::views::{self, STORED, VIEWS};
+use super::stored::{Reading, STORE_URL};
+use super::tail::{JournalTail, TailCache};
+use super::views::VIEWS;
 
 /// How long the thread that asks waits for rows before it looks whether it is to go on.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -57,8 +54,8 @@ pub struct SqlEngine {
     environment: Arc<RuntimeEnv>,
     memory: Arc<dyn MemoryPool>,
     tail_cache: Arc<TailCache>,
+    planner: Arc<Planner>,
     limits: SqlLimits,
-    n_threads: usize,
 }
 
 impl Drop for SqlEngine {
@@ -88,7 +85,8 @@ impl SqlEngine {
             .worker_threads(n_threads)
             .thread_name("sql")
             .thread_stack_size(STACK_BYTES)
-            .enable_time()
+            // Time for limits, I/O for a table that lies on S3.
+            .enable_all()
             .build()
             .map_err(|error| cannot(error.to_string()))?;
         let environment = RuntimeEnvBuilder::new()
@@ -102,7 +100,7 @@ impl SqlEngine {
             environment,
             memory: Arc::new(GreedyMemoryPool::new(limits.memory)),
             tail_cache: Arc::new(TailCache::new(limits.tail_cache)),
-            n_threads,
+            planner: Arc::new(Planner::new(n_threads)),
             limits,
         })
     }
@@ -132,31 +130,33 @@ impl SqlEngine {
         let question = Question {
             snapshot: Arc::clone(&snapshot),
             environment: self.query_environment(&snapshot),
-            n_threads: self.n_threads,
+            planner: Arc::clone(&self.planner),
             query: request.query.clone(),
             params: request.params.clone(),
             limit: request.limit,
             now,
+            ended: Arc::default(),
         };
+        let ended = Arc::clone(&question.ended);
         let task = runtime.spawn(question.run(sender));
-        let _ending = Ending(task.abort_handle());
+        let _ending = Ending { task: task.abort_handle(), ended, snapshot: Arc::clone(&snapshot) };
         let mut writing = Writing { output: None, summary: SqlSummary::default(), limit: request.limit, request };
-        let summary = runtime.block_on(async {
-            loop {
-                watch.check()?;
-                match tokio::time::timeout(LOOK_EVERY, pieces.recv()).await {
-                    Err(_) => {}
-                    Ok(Some(piece)) => {
-                        if writing.take(piece?, out)?.is_break() {
-                            return Err(SqlError::new(SqlErrorKind::Stopped, "who asked has gone"));
-                        }
+        // `out` is called between two waits, not within one: it may wait by itself, on another runtime.
+        loop {
+            watch.check()?;
+            let received = runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, pieces.recv()).await });
+            match received {
+                Err(_) => {}
+                Ok(Some(piece)) => {
+                    if writing.take(piece?, out)?.is_break() {
+                        return Err(SqlError::new(SqlErrorKind::Stopped, "who asked has gone"));
                     }
-                    Ok(None) => break,
                 }
+                Ok(None) => break,
             }
-            task.await.map_err(|_| SqlError::new(SqlErrorKind::Failed, "the query failed inside the planner; the log says where"))?;
-            writing.finish(out)
-        })?;
+        }
+        runtime.block_on(task).map_err(|_| SqlError::new(SqlErrorKind::Failed, "the query failed inside the planner; the log says where"))?;
+        let summary = writing.finish(out)?;
         let mut gaps = snapshot.gaps.clone();
         gaps.extend(snapshot.tail.iter().flat_map(|tail| tail.gaps()));
         gaps.sort();
@@ -176,12 +176,18 @@ impl SqlEngine {
     }
 }
 
-/// Ends the task when nobody waits for it any more.
-struct Ending(tokio::task::AbortHandle);
+/// Ends the task when nobody waits for it any more: where it waits itself, and where it is in a slow function.
+struct Ending {
+    task: tokio::task::AbortHandle,
+    ended: Arc<AtomicBool>,
+    snapshot: Arc<SqlSnapshot>,
+}
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.abort();
+        self.ended.store(true, Ordering::Relaxed);
+        self.task.abort();
+        self.snapshot.tail.iter().for_each(JournalTail::close);
     }
 }
 
@@ -250,11 +256,12 @@ fn give(bytes: &[u8], out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> ControlF
 struct Question {
     snapshot: Arc<SqlSnapshot>,
     environment: Arc<RuntimeEnv>,
-    n_threads: usize,
+    planner: Arc<Planner>,
     query: String,
     params: Vec<Option<String>>,
     limit: Option<usize>,
     now: Timestamp,
+    ended: Arc<AtomicBool>,
 }
 
 type Sender = mpsc::Sender<Result<Piece, SqlError>>;
@@ -292,11 +299,13 @@ impl Question {
     }
 
     async fn plan(&self, statement: Statement, limit: Option<usize>) -> PlannerResult<SendableRecordBatchStream> {
-        let state = self.state().await?;
+        let reading = Reading { snapshot: Arc::clone(&self.snapshot), footers: self.environment.cache_manager.get_file_metadata_cache() };
+        let state = self.planner.session(reading, Arc::clone(&self.environment), self.now).await?;
         let mut plan = state.statement_to_plan(statement).await?;
         let params: Vec<ScalarValue> = self.params.iter().map(|value| ScalarValue::Utf8(value.clone())).collect();
         plan = plan.with_param_values(ParamValues::from(params))?;
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+        plan = guarded(plan, &self.ended)?;
         if let Some(limit) = limit {
             // One more, to know whether there was more.
             plan = LogicalPlanBuilder::from(plan).limit(0, Some(limit.saturating_add(1)))?.build()?;
@@ -304,63 +313,6 @@ impl Question {
         let plan = state.create_physical_plan(&plan).await?;
         execute_stream(plan, state.task_ctx())
     }
-
-    /// Everything a question may name: the views and the functions.
-    async fn state(&self) -> PlannerResult<SessionState> {
-        let stored = StoredEvents::new(Arc::clone(&self.snapshot), self.environment.cache_manager.get_file_metadata_cache());
-        let inner = schema_with(STORED, Arc::new(stored))?;
-        let inside = self.session(Arc::clone(&inner), functions::of_views());
-        inner.register_table(VIEWS[0].name.to_owned(), views::events(&inside).await?)?;
-        let requests = views::requests(&inside).await?;
-        let events = inner.table(VIEWS[0].name).await?.ok_or_else(|| DataFusionError::Internal("the view is missing".to_owned()))?;
-        let outer = schema_with(VIEWS[0].name, events)?;
-        outer.register_table(VIEWS[1].name.to_owned(), requests)?;
-        Ok(self.session(outer, functions::public(self.now)))
-    }
-
-    fn session(&self, schema: Arc<MemorySchemaProvider>, functions: Vec<ScalarUDF>) -> SessionState {
-        let mut config = SessionConfig::new().with_target_partitions(self.n_threads).with_information_schema(false).with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema("decklog", "public");
-        let options = config.options_mut();
-        options.sql_parser.collect_spans = true;
-        options.execution.parquet.pushdown_filters = true;
-        options.execution.parquet.reorder_filters = true;
-        options.execution.enable_recursive_ctes = false;
-        let catalogs = MemoryCatalogProviderList::new();
-        let catalog = MemoryCatalogProvider::new();
-        // A catalog in memory takes any schema.
-        let _ = catalog.register_schema("public", schema);
-        catalogs.register_catalog("decklog".to_owned(), Arc::new(catalog));
-        let mut scalars = SessionStateDefaults::default_scalar_functions();
-        scalars.extend(functions.into_iter().map(Arc::new));
-        let mut aggregates = SessionStateDefaults::default_aggregate_functions();
-        aggregates.extend(functions::aggregates());
-        SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(Arc::clone(&self.environment))
-            .with_catalog_list(Arc::new(catalogs))
-            .with_scalar_functions(scalars)
-            .with_aggregate_functions(aggregates)
-            .with_window_functions(SessionStateDefaults::default_window_functions())
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
-            .with_table_function_list(SessionStateDefaults::default_table_functions())
-            .with_optimizer_rules(optimizer_rules())
-            .build()
-    }
-}
-
-fn schema_with(name: &str, table: Arc<dyn datafusion::datasource::TableProvider>) -> PlannerResult<Arc<MemorySchemaProvider>> {
-    let schema = Arc::new(MemorySchemaProvider::new());
-    schema.register_table(name.to_owned(), table)?;
-    Ok(schema)
-}
-
-/// The planner's rules, and ours before common parts of conditions are taken out of them.
-fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = Optimizer::new().rules;
-    let place = rules.iter().position(|rule| rule.name() == "common_sub_expression_eliminate").unwrap_or(rules.len());
-    rules.insert(place, Arc::new(MatchStoredRows));
-    rules
 }
 
 /// The columns of a view, as rows.

@@ -86,10 +86,9 @@ fn of_schema(error: &SchemaError) -> SqlError {
             let help = nearest(&field.name, &names).map(|name| format!("did you mean `{name}`?"));
             SqlError { help: help.or_else(|| Some("SHOW COLUMNS FROM events lists them".to_owned())), ..bad(format!("there is no column `{}`", field.name)) }
         }
-        SchemaError::AmbiguousReference { field } => SqlError {
-            help: Some("name the table too, as in `e.name`".to_owned()),
-            ..bad(format!("`{}` is a column of more than one table", field.name))
-        },
+        SchemaError::AmbiguousReference { field } => {
+            SqlError { help: Some("name the table too, as in `e.name`".to_owned()), ..bad(format!("`{}` is a column of more than one table", field.name)) }
+        }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             SqlError { help: Some("name one of them with AS".to_owned()), ..bad(format!("two columns are called `{name}`")) }
         }
@@ -108,8 +107,18 @@ fn of_text(text: &str) -> SqlError {
         let help = rest.split_once("Did you mean '").and_then(|(_, guess)| guess.split_once('\'')).map(|(guess, _)| format!("did you mean `{guess}`?"));
         return SqlError { help, ..bad(format!("there is no function `{name}`")) };
     }
+    if text.starts_with("Projections require unique expression names") {
+        return SqlError { help: Some("name one of them with AS".to_owned()), ..bad("two columns are called the same".to_owned()) };
+    }
     let (text, place) = split_place(text);
-    SqlError { place, ..bad(friendly(text)) }
+    if let Some((_, rest)) = text.split_once("No function matches the given name and argument types '")
+        && !text.contains("user-defined coercion failed with: ")
+        && let Some((call, _)) = rest.split_once("'.")
+    {
+        return SqlError { place, ..bad(format!("there is no {}", friendly(call))) };
+    }
+    let own_words = text.split_once("user-defined coercion failed with: ").map(|(_, words)| words.split(". No function matches").next().unwrap_or(words));
+    SqlError { place, ..bad(friendly(own_words.unwrap_or(text))) }
 }
 
 /// There is no view of that name.
@@ -134,8 +143,17 @@ fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
 
 /// Without what only a developer of the planner understands.
 fn friendly(text: &str) -> String {
-    let mut text = text.split("\n\nbacktrace").next().unwrap_or(text).trim();
-    for noise in ["Error during planning: ", "Arrow error: ", "Cast error: ", "Compute error: ", "Parser error: ", "Execution error: ", "External error: ", "SQL error: "] {
+    let mut text = text.split("\n\nbacktrace").next().unwrap_or(text).split("\nThis issue was likely").next().unwrap_or(text).trim();
+    for noise in [
+        "Error during planning: ",
+        "Arrow error: ",
+        "Cast error: ",
+        "Compute error: ",
+        "Parser error: ",
+        "Execution error: ",
+        "External error: ",
+        "SQL error: ",
+    ] {
         text = text.strip_prefix(noise).unwrap_or(text);
     }
     let mut text = text.to_owned();

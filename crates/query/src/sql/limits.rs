@@ -21,14 +21,7 @@ pub struct SqlLimits {
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self {
-            memory: 1 << 30,
-            query_memory: 512 << 20,
-            timeout: Duration::from_secs(30),
-            tail_cache: 128 << 20,
-            footer_cache: 64 << 20,
-            n_threads: 0,
-        }
+        Self { memory: 1 << 30, query_memory: 512 << 20, timeout: Duration::from_secs(30), tail_cache: 128 << 20, footer_cache: 64 << 20, n_threads: 0 }
     }
 }
 
@@ -40,3 +33,6 @@ pub const MAX_QUERY_OPERATORS: usize = 1500;
 pub const MAX_QUERY_RELATIONS: usize = 64;
 /// Bytes that a function such as `repeat` may make of one batch of rows.
 pub const MAX_FUNCTION_BYTES: usize = 64 << 20;
+/// Bytes that a function such as `concat` may make of one batch of rows: bodies may be large, but not twice as large
+/// again and again.
+pub const MAX_SUM_BYTES: usize = 512 << 20;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use decklog_store::table::DataFile;
 use object_store::ObjectStore;
 
 use super::tail::JournalTail;
@@ -32,4 +33,11 @@ pub struct TableFile {
     pub seq: Option<(i64, i64)>,
     /// Earliest and latest time, in microseconds since the epoch.
     pub time: Option<(i64, i64)>,
+}
+
+impl From<&DataFile> for TableFile {
+    fn from(file: &DataFile) -> Self {
+        let time = file.stats.time.map(|(first, last)| (first.micros(), last.micros()));
+        Self { path: file.path.clone(), size: file.size, n_rows: file.n_rows, seq: file.stats.seq, time }
+    }
 }

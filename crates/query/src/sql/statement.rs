@@ -4,7 +4,9 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -17,6 +19,8 @@ use super::views::VIEWS;
 
 /// Levels of brackets, subqueries and the like that the parser follows.
 const MAX_DEPTH: usize = 64;
+/// Sets of columns that CUBE and its like may make.
+const MAX_GROUPING_SETS: usize = 256;
 /// Characters of a column's name that is the text of its expression.
 const MAX_NAME: usize = 120;
 
@@ -44,16 +48,21 @@ pub(super) fn parse(text: &str) -> Result<Asked, SqlError> {
     if n_operators > MAX_QUERY_OPERATORS {
         return Err(bad(format!("the query has {n_operators} operators, brackets and words of the language, the limit is {MAX_QUERY_OPERATORS}")));
     }
+    let end = tokens.last().map(|token| (token.span.end.line as usize, token.span.end.column as usize)).filter(|(line, _)| *line > 0);
     let mut parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
-    let statements = parser.parse_statements().map_err(|error| failure::of_parser(&error))?;
+    let statements = parser.parse_statements().map_err(|error| {
+        let error = failure::of_parser(&error);
+        SqlError { place: error.place.or(end), ..error }
+    })?;
     let n_statements = statements.len();
-    let Ok([statement]) = <[Statement; 1]>::try_from(statements) else {
+    let Ok([mut statement]) = <[Statement; 1]>::try_from(statements) else {
         return Err(if n_statements == 0 {
             SqlError { help: Some("SELECT username, count(*) FROM requests GROUP BY 1".to_owned()), ..bad("the query is empty".to_owned()) }
         } else {
             forbidden(format!("one statement at a time; these are {n_statements}"))
         });
     };
+    let _ = VisitMut::visit(&mut statement, &mut NameSubqueries { n_named: 0 });
     match statement {
         Statement::Query(ref query) => {
             check(&statement)?;
@@ -108,8 +117,8 @@ fn view_named(name: &ObjectName) -> Result<String, SqlError> {
 }
 
 fn check(statement: &Statement) -> Result<(), SqlError> {
-    let mut checker = Checker { n_relations: 0 };
-    match statement.visit(&mut checker) {
+    let mut checker = Checker { n_relations: 0, n_grouping_sets: 1 };
+    match Visit::visit(statement, &mut checker) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(*error),
     }
@@ -117,6 +126,8 @@ fn check(statement: &Statement) -> Result<(), SqlError> {
 
 struct Checker {
     n_relations: usize,
+    /// By how many sets of columns is grouped at once: those of several CUBE, ROLLUP and GROUPING SETS are combined.
+    n_grouping_sets: usize,
 }
 
 impl Checker {
@@ -181,11 +192,44 @@ impl Visitor for Checker {
         }
     }
 
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        let n_sets = match expr {
+            Expr::Cube(columns) => 1usize.checked_shl(u32::try_from(columns.len()).unwrap_or(u32::MAX)).unwrap_or(usize::MAX),
+            Expr::Rollup(columns) => columns.len() + 1,
+            Expr::GroupingSets(sets) => sets.len(),
+            _ => return ControlFlow::Continue(()),
+        };
+        self.n_grouping_sets = self.n_grouping_sets.saturating_mul(n_sets);
+        if self.n_grouping_sets > MAX_GROUPING_SETS {
+            return Self::refuse(bad(format!("CUBE, ROLLUP and GROUPING SETS make more than {MAX_GROUPING_SETS} sets of columns")));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Self::Break> {
         match statement {
             Statement::Query(_) | Statement::Explain { .. } => ControlFlow::Continue(()),
             _ => Self::refuse(forbidden("a query only reads".to_owned())),
         }
+    }
+}
+
+/// Gives every subquery in FROM a name. The planner takes `c + c` of a query for the `c + c` of a subquery without one, and
+/// would compute it once instead of twice.
+struct NameSubqueries {
+    n_named: usize,
+}
+
+impl VisitorMut for NameSubqueries {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        if let TableFactor::Derived { alias: alias @ None, .. } = factor {
+            self.n_named += 1;
+            let name = Ident::new(format!("_subquery_{}", self.n_named));
+            *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -209,10 +253,13 @@ fn names_of(query: &Query) -> Option<Vec<Option<String>>> {
             _ => return None,
         }
     };
-    select.projection.iter().map(|item| match item {
-        SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) | SelectItem::ExprWithAlias { .. } => Some(None),
-        SelectItem::UnnamedExpr(expr) => Some(Some(expr.to_string().chars().take(MAX_NAME).collect())),
-        _ => None,
-    })
-    .collect()
+    select
+        .projection
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)) | SelectItem::ExprWithAlias { .. } => Some(None),
+            SelectItem::UnnamedExpr(expr) => Some(Some(expr.to_string().chars().take(MAX_NAME).collect())),
+            _ => None,
+        })
+        .collect()
 }

@@ -19,12 +19,12 @@ use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFacto
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use datafusion::physical_plan::union::UnionExec;
@@ -49,24 +49,23 @@ pub(super) fn table_schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
-/// The events of a snapshot.
+/// The stored events of whatever snapshot the session reads ([`Reading`]): so the views are planned once.
 #[derive(Debug)]
-pub(super) struct StoredEvents {
-    snapshot: Arc<SqlSnapshot>,
-    footers: Arc<FileMetadataCache>,
+pub(super) struct StoredEvents;
+
+/// What a session reads: an extension of its configuration.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) snapshot: Arc<SqlSnapshot>,
+    pub(super) footers: Arc<FileMetadataCache>,
 }
 
-impl StoredEvents {
-    pub(super) fn new(snapshot: Arc<SqlSnapshot>, footers: Arc<FileMetadataCache>) -> Self {
-        Self { snapshot, footers }
-    }
-
+impl Reading {
     fn files(&self, state: &dyn Session, files: &[&TableFile], projection: Option<&Vec<usize>>, limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
         let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
         let readers = CachedParquetFileReaderFactory::new(Arc::clone(&self.snapshot.store), Arc::clone(&self.footers));
-        let source = ParquetSource::new(TableSchema::from_file_schema(table_schema()))
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(readers));
+        let source =
+            ParquetSource::new(TableSchema::from(table_schema())).with_table_parquet_options(options).with_parquet_file_reader_factory(Arc::new(readers));
         let partitioned: Vec<PartitionedFile> = files.iter().map(|file| PartitionedFile::new(file.path.clone(), file.size)).collect();
         let n_rows = files.iter().map(|file| file.n_rows).sum::<Option<u64>>().and_then(|n_rows| usize::try_from(n_rows).ok());
         let statistics = Statistics { num_rows: n_rows.map_or(Precision::Absent, Precision::Exact), ..Statistics::new_unknown(&table_schema()) };
@@ -87,7 +86,7 @@ impl StoredEvents {
         let schema = table_schema();
         let filter = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
         // A condition that says nothing about these columns is no reason to fail.
-        let Ok(predicate) = PruningPredicate::try_new(filter, schema) else { return Ok(files) };
+        let Ok(predicate) = PruningPredicateBuilder::new().with_file_schema(schema).try_build(filter) else { return Ok(files) };
         let keep = predicate.prune(&FileBounds(&files))?;
         Ok(files.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file).collect())
     }
@@ -117,17 +116,19 @@ impl TableProvider for StoredEvents {
     }
 
     async fn scan(&self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = self.wanted(state, filters)?;
+        let reading = state.config().get_extension::<Reading>();
+        let reading = reading.ok_or_else(|| DataFusionError::Internal("the session reads no snapshot".to_owned()))?;
+        let files = reading.wanted(state, filters)?;
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !files.is_empty() {
-            parts.push(self.files(state, &files, projection, limit)?);
+            parts.push(reading.files(state, &files, projection, limit)?);
         }
-        if let Some(tail) = self.snapshot.tail.as_ref().filter(|tail| parts.is_empty() || !tail.is_empty()) {
+        if let Some(tail) = reading.snapshot.tail.as_ref().filter(|tail| parts.is_empty() || !tail.is_empty()) {
             let partitions = tail.partitions(state.config().target_partitions());
             parts.push(Arc::new(StreamingTableExec::try_new(table_schema(), partitions, projection, [], false, limit)?));
         }
         match parts.len() {
-            0 => self.files(state, &[], projection, limit),
+            0 => reading.files(state, &[], projection, limit),
             1 => Ok(parts.remove(0)),
             _ => UnionExec::try_new(parts),
         }

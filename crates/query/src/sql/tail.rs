@@ -76,6 +76,11 @@ impl JournalTail {
         self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Lets go of the journal's file read last: where retention removed it, its space becomes free.
+    pub(super) fn close(&self) {
+        self.view.close_file();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
@@ -84,7 +89,9 @@ impl JournalTail {
     pub(super) fn partitions(&self, n_partitions: usize) -> Vec<Arc<dyn PartitionStream>> {
         let next = Arc::new(AtomicUsize::new(0));
         let n_partitions = n_partitions.min(self.spans.len()).max(1);
-        (0..n_partitions).map(|_| Arc::new(TailPartition { tail: self.clone(), next: Arc::clone(&next), schema: table_schema() }) as Arc<dyn PartitionStream>).collect()
+        (0..n_partitions)
+            .map(|_| Arc::new(TailPartition { tail: self.clone(), next: Arc::clone(&next), schema: table_schema() }) as Arc<dyn PartitionStream>)
+            .collect()
     }
 
     fn rows(&self, span: &Span) -> Result<RecordBatch> {
@@ -123,7 +130,8 @@ impl fmt::Debug for JournalTail {
 /// The rows with the types that questions see.
 fn as_table(rows: &RecordBatch) -> Result<RecordBatch> {
     let schema = table_schema();
-    let columns: std::result::Result<Vec<ArrayRef>, _> = rows.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type())).collect();
+    let columns: std::result::Result<Vec<ArrayRef>, _> =
+        rows.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type())).collect();
     Ok(RecordBatch::try_new(schema, columns?)?)
 }
 

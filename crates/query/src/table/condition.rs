@@ -222,7 +222,8 @@ impl Leaf {
             Access::Json(column, before, after) => {
                 // Most are turned away by their bytes.
                 let line = rows.text(column, row).map(|json| [before, json, after].concat());
-                line.is_none_or(|line| self.prefilter.may_match(line.as_bytes())) && self.access.with_candidate(rows, row, |candidate| self.filter.matches(candidate))
+                line.is_none_or(|line| self.prefilter.may_match(line.as_bytes()))
+                    && self.access.with_candidate(rows, row, |candidate| self.filter.matches(candidate))
             }
             Access::Event(_) | Access::Line => self.access.with_candidate(rows, row, |candidate| self.filter.matches(candidate)),
         }

@@ -13,9 +13,9 @@ use arrow::datatypes::{DataType, Field, Schema};
 use decklog_store::table::{COLUMNS, Column};
 use object_store::ObjectStore;
 use object_store::path::Path;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
-use parquet::arrow::ProjectionMask;
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
@@ -94,11 +94,9 @@ impl OpenFile {
 
     /// The places of a group's rows.
     pub(crate) fn span(&self, group: usize) -> Span {
-        let bounds = |column| {
-            match self.statistics(group, column)? {
-                Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
-                _ => None,
-            }
+        let bounds = |column| match self.statistics(group, column)? {
+            Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
+            _ => None,
         };
         let seqs = bounds(Column::Seq).and_then(|(min, max)| Some((u64::try_from(min).ok()?, u64::try_from(max).ok()?)));
         Span { seqs: seqs.unwrap_or(Span::UNKNOWN.seqs), times: bounds(Column::Time).unwrap_or(Span::UNKNOWN.times) }

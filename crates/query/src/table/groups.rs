@@ -47,7 +47,8 @@ impl Groups {
         };
         if self.rows.len().saturating_mul(n_keys) <= MAX_CELLS {
             let mut cells = vec![NONE; self.rows.len() * n_keys];
-            of_row.extend(self.of_row.iter().zip(keys).enumerate().map(|(row, (group, key))| number(&mut cells[*group as usize * n_keys + *key as usize], row)));
+            of_row
+                .extend(self.of_row.iter().zip(keys).enumerate().map(|(row, (group, key))| number(&mut cells[*group as usize * n_keys + *key as usize], row)));
         } else {
             let mut cells: HashMap<(u32, u32), u32> = HashMap::new();
             of_row.extend(self.of_row.iter().zip(keys).enumerate().map(|(row, (group, key))| number(cells.entry((*group, *key)).or_insert(NONE), row)));

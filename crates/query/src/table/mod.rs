@@ -19,6 +19,7 @@ mod pool;
 mod stored_file;
 mod words;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use decklog_audit::Timestamp;
@@ -39,8 +40,15 @@ pub struct TableView {
     pub store: Arc<dyn ObjectStore>,
     /// The files.
     pub files: Vec<TableFile>,
-    /// The first sequence number of the journal that is not in the table.
-    pub next_seq: u64,
+    /// By journal (its id in hexadecimal), the last sequence number that is in the table.
+    pub last_seqs: BTreeMap<String, u64>,
+}
+
+impl TableView {
+    /// The first sequence number of a journal that is not in the table.
+    pub(crate) fn next_seq(&self, journal_id: Option<&str>) -> u64 {
+        journal_id.and_then(|id| self.last_seqs.get(id)).map_or(0, |last| last.saturating_add(1))
+    }
 }
 
 /// A Parquet file of the table, as its writer `decklog_store::table::file::FileWriter` makes it.

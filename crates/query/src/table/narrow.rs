@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use decklog_audit::Filter;
+use decklog_audit::Timestamp;
 use decklog_audit::filter::ast::{Clause, Expression, Test, Values};
 use decklog_audit::filter::fields::FieldId;
 use decklog_audit::filter::pattern::{Case, Extent, Pattern};
 use decklog_audit::filter::time::nanoseconds_of;
-use decklog_audit::Timestamp;
 use decklog_store::table::Column;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
@@ -109,7 +109,9 @@ fn of_group(file: &OpenFile, group: usize, column: Column) -> Bound<'_> {
         Statistics::Int32(values) => values.min_opt().zip(values.max_opt()).map(|(min, max)| Bound::Number(i64::from(*min), i64::from(*max))),
         Statistics::Int64(values) => values.min_opt().zip(values.max_opt()).map(|(min, max)| Bound::Number(*min, *max)),
         // The deprecated bounds of texts were compared as signed bytes.
-        Statistics::ByteArray(_) if !statistics.is_min_max_deprecated() => statistics.min_bytes_opt().zip(statistics.max_bytes_opt()).map(|(min, max)| Bound::Text(min, max)),
+        Statistics::ByteArray(_) if !statistics.is_min_max_deprecated() => {
+            statistics.min_bytes_opt().zip(statistics.max_bytes_opt()).map(|(min, max)| Bound::Text(min, max))
+        }
         _ => None,
     };
     bound.unwrap_or(Bound::Unknown)
@@ -138,7 +140,9 @@ impl<'a> Paged<'a> {
             return Bound::NoValue;
         }
         let bound = match self.index {
-            ColumnIndexMetaData::INT32(index) => index.min_value(page).zip(index.max_value(page)).map(|(min, max)| Bound::Number(i64::from(*min), i64::from(*max))),
+            ColumnIndexMetaData::INT32(index) => {
+                index.min_value(page).zip(index.max_value(page)).map(|(min, max)| Bound::Number(i64::from(*min), i64::from(*max)))
+            }
             ColumnIndexMetaData::INT64(index) => index.min_value(page).zip(index.max_value(page)).map(|(min, max)| Bound::Number(*min, *max)),
             ColumnIndexMetaData::BYTE_ARRAY(index) => index.min_value(page).zip(index.max_value(page)).map(|(min, max)| Bound::Text(min, max)),
             _ => None,

@@ -123,7 +123,9 @@ impl FreeText {
     fn is_in(&self, part: Part, rows: &Rows<'_>, row: usize) -> bool {
         let column = match part {
             Part::Json(column, before, after) => {
-                return rows.text(column, row).is_some_and(|json| self.prefilter.may_match(json.as_bytes()) && self.is_in_line(&[before, json, after].concat()));
+                return rows
+                    .text(column, row)
+                    .is_some_and(|json| self.prefilter.may_match(json.as_bytes()) && self.is_in_line(&[before, json, after].concat()));
             }
             Part::Plain(column) => column,
         };

@@ -12,7 +12,8 @@ use decklog_audit::search::{SearchRequest, SearchSummary, Searcher};
 use decklog_audit::{Filter, Timestamp};
 use decklog_query::table::{TableFile, TableView};
 use decklog_query::{JournalSearcher, StoreSearcher};
-use decklog_store::table::file::{Effort, FileWriter, day_text, sorted_days};
+use decklog_store::table::file::{Effort, FileWriter, sorted_days};
+use decklog_store::table::log::day_text;
 use decklog_store::table::{Column, RowBuffer, Rows};
 use decklog_store::testing::wait;
 use decklog_store::{LocalJournal, StartFrom};
@@ -35,6 +36,11 @@ pub fn filter(text: &str) -> Filter {
 /// A journal with `lines`, from two clusters, in blocks of changing size.
 pub fn journal(lines: &[&str]) -> LocalJournal {
     let journal = LocalJournal::in_memory().unwrap();
+    append(&journal, lines);
+    journal
+}
+
+pub fn append(journal: &LocalJournal, lines: &[&str]) {
     let intake = Intake { redactor: None, max_event_bytes: 64 << 20 };
     for (round, chunk) in lines.chunks(150).enumerate() {
         let cluster = if round % 3 == 0 { "other" } else { "lab" };
@@ -48,7 +54,6 @@ pub fn journal(lines: &[&str]) -> LocalJournal {
         }
         wait(journal.append(batch)).unwrap();
     }
-    journal
 }
 
 pub fn blocks(journal: &LocalJournal) -> Vec<RecordBlock> {
@@ -64,7 +69,7 @@ pub fn blocks(journal: &LocalJournal) -> Vec<RecordBlock> {
 }
 
 /// The table with the events of `blocks`, so many blocks to a flush, each day a file.
-pub fn table(blocks: &[RecordBlock], per_flush: usize) -> (Arc<InMemory>, TableView) {
+pub fn table(journal: &LocalJournal, blocks: &[RecordBlock], per_flush: usize) -> (Arc<InMemory>, TableView) {
     let store = Arc::new(InMemory::new());
     let mut files = Vec::new();
     for flush in blocks.chunks(per_flush) {
@@ -94,8 +99,8 @@ pub fn table(blocks: &[RecordBlock], per_flush: usize) -> (Arc<InMemory>, TableV
             });
         }
     }
-    let next_seq = blocks.last().map_or(1, RecordBlock::end_seq);
-    (Arc::clone(&store), TableView { store, files, next_seq })
+    let last_seqs = blocks.last().map(|block| (journal.id(), block.end_seq() - 1)).into_iter().collect();
+    (Arc::clone(&store), TableView { store, files, last_seqs })
 }
 
 pub fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -121,8 +126,8 @@ impl Three {
         let journal = journal(lines);
         let blocks = blocks(&journal);
         let alone = JournalSearcher::of_journal(&journal).unwrap().with_threads(2);
-        let table = joined(&journal, self::table(&blocks, 7).1);
-        let half = joined(&journal, self::table(&blocks[..blocks.len() / 2], 3).1);
+        let table = joined(&journal, self::table(&journal, &blocks, 7).1);
+        let half = joined(&journal, self::table(&journal, &blocks[..blocks.len() / 2], 3).1);
         Self { journal, alone, table, half }
     }
 

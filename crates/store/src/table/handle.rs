@@ -28,6 +28,8 @@ use crate::testing::wait;
 const READER: &str = "table";
 /// How often compaction, retention and vacuum are looked at.
 const CARE: Duration = Duration::from_secs(10);
+/// How long a flush waits for a table that cannot be written.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a thread waits at most before it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -137,7 +139,17 @@ impl Table {
     pub fn flush(&self, stop: &Stop) -> Result<(), WriteError> {
         let end = self.journal.next_seq();
         self.wanted.fetch_max(end, Ordering::AcqRel);
+        let mut failing_since = None;
         while self.written.load(Ordering::Acquire) < end {
+            match self.shared.failure() {
+                Some(reason) => {
+                    let since = *failing_since.get_or_insert_with(|| self.shared.clock.uptime());
+                    if self.shared.clock.uptime().saturating_sub(since) > FLUSH_PATIENCE {
+                        return Err(WriteError::Failing { reason });
+                    }
+                }
+                None => failing_since = None,
+            }
             if self.shared.stop.is_stopped() || stop.is_stopped() {
                 return Err(WriteError::Closed);
             }

@@ -83,6 +83,12 @@ pub enum WriteError {
     /// A thread could not be started.
     #[error("cannot start the table's threads: {0}")]
     Thread(std::io::Error),
+    /// The table could not be written for a while, and still cannot.
+    #[error("the table cannot be written: {reason}")]
+    Failing {
+        /// Why, as said last.
+        reason: String,
+    },
     /// The table is closing.
     #[error("the table is closed")]
     Closed,

@@ -211,6 +211,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_about_the_table_says_what_each_column_holds() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/table.md")).unwrap();
+        for info in &COLUMNS {
+            let kind = match info.kind {
+                ColumnType::Long => "long",
+                ColumnType::Int => "integer",
+                ColumnType::Time => "timestamp",
+                ColumnType::Word | ColumnType::Text => "string",
+                ColumnType::Words => "array of string",
+            };
+            let row = format!("| `{}` | {kind} | {} |", info.name, info.doc);
+            assert!(page.contains(&row), "docs/table.md lacks: {row}");
+        }
+    }
+
+    #[test]
     fn every_column_stands_at_its_place() {
         for (index, info) in COLUMNS.iter().enumerate() {
             assert_eq!(info.column.index(), index, "{}", info.name);

@@ -76,10 +76,11 @@ fn latency_part(arguments: &[ColumnarValue], n_rows: usize) -> Result<ArrayRef> 
         let (annotations, part) = (annotations.get(row)?, parts.get(row)?);
         // Most events are quick: without the word there is nothing to parse.
         annotations.contains(LATENCY_ANNOTATION).then_some(())?;
-        let named = |(key, value): (Cow<'_, str>, RawJson<'_>)| (key.strip_prefix(LATENCY_ANNOTATION) == Some(part)).then(|| value.as_string()).flatten().map(Cow::into_owned);
+        let named = |(key, value): (Cow<'_, str>, RawJson<'_>)| {
+            (key.strip_prefix(LATENCY_ANNOTATION) == Some(part)).then(|| value.as_string()).flatten().map(Cow::into_owned)
+        };
         let text = RawJson::parse(annotations).ok()?.members().filter_map(named).last()?;
         i64::try_from(parse_duration(&text)? / 1000).ok()
     };
     Ok(Arc::new(Int64Array::from((0..n_rows).map(noted).collect::<Vec<_>>())))
 }
-

@@ -44,9 +44,8 @@ struct EventMatches {
 
 impl EventMatches {
     fn parse(&self, text: &str) -> Result<Filter> {
-        Filter::parse(text, Timestamp::from_micros(self.now)).map_err(|error| {
-            DataFusionError::Plan(format!("the filter `{text}` is wrong at character {}: {}; {}", error.column, error.message, error.help))
-        })
+        Filter::parse(text, Timestamp::from_micros(self.now))
+            .map_err(|error| DataFusionError::Plan(format!("the filter `{text}` is wrong at character {}: {}; {}", error.column, error.message, error.help)))
     }
 }
 

@@ -35,3 +35,9 @@ pub(super) fn of_views() -> Vec<ScalarUDF> {
     functions.extend(line::functions());
     functions
 }
+
+/// Whether decklog wrote the function of that name.
+pub(super) fn is_own(name: &str) -> bool {
+    matches!(name, "jq" | "jq_num" | "json_has" | "ip_in" | "event_matches" | "event_matches_stored" | "event_line" | "event_id" | "latency_part_us")
+        || matches!(name, "event_path" | "event_tool" | "event_service_account" | "event_peer" | "event_dryrun")
+}

@@ -7,7 +7,7 @@ SELECT
     ingested_at,
     time,
     received,
-    CASE WHEN stage IS DISTINCT FROM 'RequestReceived' AND (flags & 1) = 0 THEN CAST(time AS BIGINT) - CAST(received AS BIGINT) END AS latency_us,
+    CASE WHEN (stage IS DISTINCT FROM 'RequestReceived') AND (flags & 1) = 0 THEN CAST(time AS BIGINT) - CAST(received AS BIGINT) END AS latency_us,
     latency_part_us(annotations, 'total') AS latency_total_us,
     latency_part_us(annotations, 'etcd') AS latency_etcd_us,
     level,

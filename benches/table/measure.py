@@ -1,0 +1,56 @@
+"""Processor time, memory, bytes and page cache, as the kernel accounts for them."""
+import os
+import statistics
+import subprocess
+import time
+
+
+def run(command, **options):
+    """Runs a command to its end: {wall, cpu, peak, out}: seconds, seconds, MiB and its stdout. Failing is an error."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, **options)
+    out = process.stdout.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command[:4]))}: exit code {process.returncode}: {out[-500:]}")
+    return {"wall": time.monotonic() - started, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss / 1024, "out": out}
+
+
+def of_process(pid):
+    """Processor seconds so far, and the most memory it has had at once, in MiB."""
+    stat = open(f"/proc/{pid}/stat").read()
+    fields = stat[stat.rfind(")") + 2:].split()
+    peak = next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmHWM"))
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) / 1024
+
+
+def files_below(path):
+    if os.path.isfile(path):
+        return [path]
+    return [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+
+
+def size(path):
+    """Bytes of a file, or of all files below a folder."""
+    return sum(os.path.getsize(file) for file in files_below(path))
+
+
+def forget(*paths):
+    """Drops the files from the page cache, so that the next to read them reads the disk."""
+    os.sync()
+    for path in paths:
+        for file in files_below(path):
+            handle = os.open(file, os.O_RDONLY)
+            os.fsync(handle)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def at_share(values, share):
+    """The value that this share of all is not above."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
