@@ -142,8 +142,7 @@ const STORED: &str = r#"SELECT source AS name, cluster, count(*) AS stored, min(
 FROM events GROUP BY source, cluster ORDER BY source, cluster"#;
 
 fn stored(target: &Target) -> Result<Vec<Source>, Failures> {
-    let request =
-        SqlRequest { query: STORED.to_owned(), params: Vec::new(), limit: None, timeout: None, format: SqlFormat::Json, stop: Stop::default() };
+    let request = SqlRequest { query: STORED.to_owned(), params: Vec::new(), limit: None, timeout: None, format: SqlFormat::Json, stop: Stop::default() };
     let mut lines = Vec::new();
     target.sql(&request, &mut |piece| {
         lines.extend_from_slice(piece);

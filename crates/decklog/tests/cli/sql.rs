@@ -76,8 +76,7 @@ fn errors_point_into_the_query() {
         let column = ask("SELECT usernam FROM events");
         assert_eq!(column.code, 2);
         assert_eq!(
-            column.stderr,
-            "error: there is no column `usernam`\n  SELECT usernam FROM events\n         ^^^^^^^ help: did you mean `username`?\n",
+            column.stderr, "error: there is no column `usernam`\n  SELECT usernam FROM events\n         ^^^^^^^ help: did you mean `username`?\n",
             "{target:?}"
         );
         let forbidden = ask("DROP TABLE events");
