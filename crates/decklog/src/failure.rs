@@ -147,9 +147,12 @@ impl Failure {
         self
     }
 
-    /// With the line of `text` that its place is in, for a place that was told by a server.
+    /// With the line of `text` that its place is in. Where nobody told the place, it is that of the word the message has
+    /// in backquotes, if that stands in the text once.
     pub(crate) fn pointing_into(mut self, text: &str) -> Self {
-        self.place = self.place.map(|place| Box::new(Place::in_text(text, place.line, place.column)));
+        let told = self.place.as_deref().map(|place| (place.line, place.column));
+        let named = || place_of_word(self.message.split('`').nth(1)?, text);
+        self.place = told.or_else(named).map(|(line, column)| Box::new(Place::in_text(text, line, column)));
         self
     }
 
@@ -158,6 +161,23 @@ impl Failure {
         self.place = Some(Box::new(place));
         self
     }
+}
+
+/// Line and column of a word that stands once in `text`.
+fn place_of_word(word: &str, text: &str) -> Option<(usize, usize)> {
+    let is_part = |character: Option<char>| character.is_some_and(|character| character.is_alphanumeric() || character == '_');
+    let in_line = |(line, content): (usize, &str)| -> Vec<(usize, usize)> {
+        let whole = content.match_indices(word).filter(|(at, _)| {
+            let (before, behind) = (&content[..*at], &content[at + word.len()..]);
+            !is_part(before.chars().next_back()) && !is_part(behind.chars().next())
+        });
+        whole.map(|(at, _)| (line + 1, content[..at].chars().count() + 1)).collect()
+    };
+    if word.is_empty() {
+        return None;
+    }
+    let mut places = text.lines().enumerate().flat_map(in_line);
+    places.next().filter(|_| places.next().is_none())
 }
 
 /// All causes at once; never empty.
@@ -194,3 +214,18 @@ impl From<Failure> for Failures {
 
 /// How commands end.
 pub(crate) type Outcome = Result<Exit, Failures>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_the_message_is_found_in_the_text_if_it_stands_there_once() {
+        let place = |message: &str, text: &str| Failure::usage("x", message).pointing_into(text).place.map(|place| (place.line, place.column, place.length));
+        assert_eq!(place("there is no column `usr`", "SELECT usr FROM events"), Some((0, 8, 3)));
+        assert_eq!(place("there is no column `usr`", "SELECT ü,\n usr, my_usr"), Some((2, 2, 3)));
+        assert_eq!(place("there is no column `usr`", "SELECT usr, usr"), None);
+        assert_eq!(place("there is no column ``", "SELECT"), None);
+        assert_eq!(place("nothing is named", "SELECT"), None);
+    }
+}

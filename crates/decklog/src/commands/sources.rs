@@ -1,12 +1,9 @@
 //! `decklog sources`: where events come from, and how much came.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::Path;
 
 use clap::Subcommand;
-use decklog_audit::Timestamp;
-use decklog_store::JournalView;
+use decklog_audit::search::{SqlFormat, SqlRequest, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{OutputFlags, OutputFormat, TEMPLATE, TargetFlags};
@@ -14,7 +11,7 @@ use crate::commands::Context;
 use crate::failure::{Exit, Failure, Failures, Outcome};
 use crate::output::{Answer, Cell, Head, Table, terminal_width, with_thousands, write_csv_row};
 use crate::suggest::closest;
-use crate::target::{Target, unreadable};
+use crate::target::Target;
 
 /// Shows where events come from
 #[derive(Clone, Debug, clap::Args)]
@@ -132,38 +129,27 @@ fn sources(flags: &TargetFlags, context: &Context) -> Result<Vec<Source>, Failur
     struct List {
         items: Vec<Source>,
     }
-    match Target::choose(flags, context)? {
-        Target::DataDir(path) => stored(&path),
+    let target = Target::choose(flags, context)?;
+    match &target {
+        Target::DataDir(_) => stored(&target),
         Target::Server(client) => Ok(crate::wiring::runtime()?.block_on(client.json::<List>("/api/v1/sources"))?.items),
         Target::Files(_) => Ok(Vec::new()),
     }
 }
 
-/// What is stored of each source, from the heads of blocks alone.
-fn stored(data_dir: &Path) -> Result<Vec<Source>, Failures> {
-    struct Sum {
-        n_events: u64,
-        first: Timestamp,
-        last: Timestamp,
-    }
-    let view = JournalView::open(data_dir).map_err(|error| unreadable(data_dir, &error))?;
-    let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
-    for block in view.blocks().filter(|block| block.n_events > 0) {
-        let key = (block.origin.source.to_string(), block.origin.cluster.to_string());
-        let sum = sums.entry(key).or_insert(Sum { n_events: 0, first: block.min_time, last: block.max_time });
-        sum.n_events += u64::from(block.n_events);
-        sum.first = sum.first.min(block.min_time);
-        sum.last = sum.last.max(block.max_time);
-    }
-    let source = |((name, cluster), sum): ((String, String), Sum)| Source {
-        name,
-        cluster,
-        stored: Some(sum.n_events),
-        first_event: Some(sum.first.rfc3339_nano()),
-        last_event: Some(sum.last.rfc3339_nano()),
-        ..Source::default()
-    };
-    Ok(sums.into_iter().map(source).collect())
+/// What is stored of each source, in the table and the journal together. The columns are named as the API names them.
+const STORED: &str = r#"SELECT source AS name, cluster, count(*) AS stored, min(time) AS "firstEvent", max(time) AS "lastEvent"
+FROM events GROUP BY source, cluster ORDER BY source, cluster"#;
+
+fn stored(target: &Target) -> Result<Vec<Source>, Failures> {
+    let request = SqlRequest { query: STORED.to_owned(), params: Vec::new(), limit: None, timeout: None, format: SqlFormat::Json, stop: Stop::default() };
+    let mut lines = Vec::new();
+    target.sql(&request, &mut |piece| {
+        lines.extend_from_slice(piece);
+        Ok(())
+    })?;
+    let rows = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(serde_json::from_slice);
+    rows.collect::<Result<_, _>>().map_err(|error| Failure::failed("answer", format!("the sources cannot be read from the answer: {error}")).into())
 }
 
 fn list(flags: &ListFlags, context: &Context) -> Outcome {

@@ -143,9 +143,10 @@ fn sql_failure(error: SqlError, query: &str) -> Failure {
         SqlErrorKind::Failed => Failure::failed("query", error.message),
     };
     let failure = match error.place {
-        Some((line, column)) => failure.at(Place::in_text(query, line, column)),
+        Some((line, column)) => failure.at(Place { line, column, ..Place::default() }),
         None => failure,
     };
+    let failure = if matches!(error.kind, SqlErrorKind::Bad | SqlErrorKind::Forbidden) { failure.pointing_into(query) } else { failure };
     match error.help {
         Some(help) => failure.help(help),
         None => failure,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 
 use decklog_audit::search::{SqlRequest, Stop};
+use decklog_query::sql::VIEWS;
 
 use super::editor::{Editor, Step};
 use super::keys::{Key, RawTerminal, take_key};
@@ -27,11 +28,6 @@ a statement ends with ;
   \\x        a line for each column, or rows again
   \\q        the end            Ctrl-C    gives up the statement, or the question under way
 ";
-const VIEWS: &str = "\
-events    one row for each event
-requests  one row for each request
-\\d VIEW shows the columns; docs/sql.md has the functions
-";
 
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +38,8 @@ enum Action {
     Ask(String),
     /// The other look.
     Expand,
+    /// The views.
+    Views,
     /// A text.
     Tell(&'static str),
     /// The line is no command.
@@ -95,7 +93,7 @@ fn command_of(command: &str) -> Action {
     match name.trim_end_matches(';') {
         "q" => Action::Quit,
         "x" => Action::Expand,
-        "d" if rest.is_empty() => Action::Tell(VIEWS),
+        "d" if rest.is_empty() => Action::Views,
         // The name is part of a statement: it must be one.
         "d" if rest.chars().all(|character| character.is_alphanumeric() || character == '_') => Action::Ask(format!("SHOW COLUMNS FROM {rest}")),
         "?" | "h" => Action::Tell(HELP),
@@ -140,6 +138,7 @@ pub(super) fn run(target: &Target, template: &SqlRequest, flags: &SqlFlags, cont
             Action::More => {}
             Action::Quit => return Ok(Exit::Done),
             Action::Tell(text) => show(text)?,
+            Action::Views => show(&views())?,
             Action::Expand => {
                 look = Look { expanded: !look.expanded, ..look };
                 lines.remember(&line);
@@ -162,6 +161,11 @@ pub(super) fn run(target: &Target, template: &SqlRequest, flags: &SqlFlags, cont
             }
         }
     }
+}
+
+fn views() -> String {
+    let lines = VIEWS.iter().map(|view| format!("{:<10}{}\n", view.name, view.doc));
+    lines.chain(["\\d VIEW shows its columns; docs/sql.md has the functions".to_owned()]).collect()
 }
 
 /// Lets Ctrl-C end a question, and not the program.
@@ -262,7 +266,7 @@ mod tests {
         assert_eq!(statement.line("\\q"), Action::Quit);
         assert_eq!(statement.line("exit;"), Action::Quit);
         assert_eq!(statement.line("\\x"), Action::Expand);
-        assert_eq!(statement.line("\\d"), Action::Tell(VIEWS));
+        assert_eq!(statement.line("\\d"), Action::Views);
         assert_eq!(statement.line(" \\d events;"), ask("SHOW COLUMNS FROM events"));
         assert_eq!(statement.line("\\d a; DROP"), Action::Unknown("\\d a; DROP".to_owned()));
         assert_eq!(statement.line("SELECT"), Action::More);

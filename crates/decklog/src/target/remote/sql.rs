@@ -42,7 +42,7 @@ async fn ask(client: &Client, request: &SqlRequest, out: &mut Pieces<'_>) -> Res
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::ACCEPT, media_type(request.format)), (header::TE, "trailers")];
     let question = serde_json::json!({ "query": request.query, "params": request.params, "limit": request.limit });
     let answer = client.post("/api/v1/sql", &headers, Bytes::from(question.to_string())).await;
-    let mut body = answer.map_err(|failure| failure.pointing_into(&request.query))?.into_body();
+    let mut body = answer.map_err(|failure| if is_about_the_query(&failure) { failure.pointing_into(&request.query) } else { failure })?.into_body();
     let mut summary = SqlSummary::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| client.broken(&error))?;
@@ -57,6 +57,10 @@ async fn ask(client: &Client, request: &SqlRequest, out: &mut Pieces<'_>) -> Res
         }
     }
     Ok(summary)
+}
+
+fn is_about_the_query(failure: &Failure) -> bool {
+    matches!(failure.code, "bad-query" | "forbidden-query")
 }
 
 /// What to ask for to be answered in that format.
