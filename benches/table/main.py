@@ -67,7 +67,7 @@ class Bench:
             facts = {
                 "mb": os.path.getsize(path) / 1e6, "rounds": rounds, "merged": merged, "clickhouse": clickhouse, "zstd": zstd,
                 "bytes": {"decklog": merged["bytes"], "zstd -3 of the file": measure.size(self.at("packed.zst")), "DuckDB, typed and the line": measure.size(parquet),
-                          "ClickHouse, typed and the line": measure.size(self.at(f"clickhouse-{name}"))},
+                          "ClickHouse, typed and the line": json.loads(clickhouse["out"])["bytes"]},
             }
             if name == "1m":
                 self.duckdb("shred", path, self.at("shredded.parquet"))

@@ -2,15 +2,19 @@
 import os
 import statistics
 import subprocess
+import threading
 import time
 
 
-def run(command, **options):
-    """Runs a command to its end: {wall, cpu, peak, out}: seconds, seconds, MiB and its stdout. Failing is an error."""
+def run(command, seconds=180, **options):
+    """Runs a command to its end: {wall, cpu, peak, out}: seconds, seconds, MiB and its stdout. Failing is an error, and so is taking longer than `seconds`."""
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, **options)
+    alarm = threading.Timer(seconds, process.kill)
+    alarm.start()
     out = process.stdout.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
+    alarm.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command[:4]))}: exit code {process.returncode}: {out[-500:]}")

@@ -64,7 +64,7 @@ def of_import(found, n_events, targets):
         targets.add(f"import {name}, peak memory in MiB", max(one["peak"] for one in facts["rounds"]["decklog"]), 512, digits=0)
     out.append(table("|MB per CPU second|wall s|peak MiB", rows))
     waiting = found["1m"]["rounds"]["decklog"][-1]["waiting"]
-    out.append(f"decklog's figures are of `import` and of writing what it left waiting ({waiting:,} events of 1m), which a server does in the background.")
+    out.append(f"decklog's figures are of `import` and of writing what it left waiting ({waiting:,} events of 1m), done by a server with `--table-flush-every 1s`.")
     out += ["", "## Bytes per event, after compaction"]
     rows = [(f"{name}: {who}", f"{n / n_events[name]:.1f}", f"{n / found[name]['bytes']['zstd -3 of the file']:.2f}") for name in ("1m", "rr") for who, n in found[name]["bytes"].items()]
     out.append(table("|bytes per event|to zstd -3", rows))
