@@ -13,7 +13,7 @@ use decklog_audit::intake::{Form, Intake};
 use decklog_audit::journal::{Batch, Journal, Origin};
 use decklog_audit::search::Stop;
 use decklog_store::table::schema::memory_schema;
-use decklog_store::table::{Rows, Table, TableConfig, TablePlace};
+use decklog_store::table::{Compacted, Rows, Table, TableConfig, TablePlace};
 use decklog_store::testing::wait;
 use decklog_store::{LocalJournal, TableMetrics};
 use futures_util::stream::BoxStream;
@@ -221,6 +221,23 @@ fn wherever_the_power_goes_no_event_is_lost_or_doubled() {
         }
     }
     assert!(n_cut > 12, "{n_cut}: the cuts did not reach every step");
+}
+
+#[test]
+fn merging_ends_though_not_all_fits_into_one_file() {
+    let (store, journal) = (Arc::new(InMemory::new()), Arc::new(LocalJournal::in_memory().unwrap()));
+    let table = open(store.clone(), &journal, config()).unwrap();
+    for round in 0..5 {
+        append(&journal, round * 40, 40, 1);
+        table.flush(&Stop::default()).unwrap();
+    }
+    let size = table.snapshot().files[0].size;
+    table.close();
+    let table = open(store.clone(), &journal, TableConfig { compact_to: size * 2 + size / 2, ..config() }).unwrap();
+    let compacted = table.compact().unwrap();
+    assert!(compacted.n_after < compacted.n_before, "{compacted:?}");
+    assert_eq!(table.compact().unwrap(), Compacted::default(), "nothing is left to merge");
+    check_stored(&store, 200, "merged");
 }
 
 #[test]

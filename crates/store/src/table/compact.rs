@@ -40,6 +40,7 @@ pub struct Compacted {
 /// Merges until nothing is left to merge, or the table closes.
 pub(super) fn run(shared: &Shared, thoroughness: Thoroughness) -> Result<Compacted, WriteError> {
     let mut sum = Compacted::default();
+    let _care = shared.care();
     while !shared.stop.is_stopped() {
         let Some(merge) = next_merge(&shared.snapshot().files, &shared.config, thoroughness) else { break };
         let new_files = merge_files(shared, &merge)?;
@@ -61,7 +62,6 @@ fn merge_files(shared: &Shared, files: &Merge) -> Result<Vec<NewFile>, WriteErro
     for file in files {
         inputs.push(Box::new(Input::open(shared, file)?));
     }
-    let mut written = Vec::new();
     let mut writer = FileWriter::new(Effort::Compaction)?;
     let mut n_rows = 0;
     merge::merge(inputs, 4096, &mut |batch| {
@@ -70,16 +70,10 @@ fn merge_files(shared: &Shared, files: &Merge) -> Result<Vec<NewFile>, WriteErro
         if shared.stop.is_stopped() {
             return Err(WriteError::Closed);
         }
-        if writer.size() as u64 >= shared.config.compact_to {
-            let full = std::mem::replace(&mut writer, FileWriter::new(Effort::Compaction)?);
-            written.push(put(shared, day, full, std::mem::take(&mut n_rows))?);
-        }
         Ok::<(), WriteError>(())
     })?;
-    if n_rows > 0 {
-        written.push(put(shared, day, writer, n_rows)?);
-    }
-    Ok(written)
+    // One file, whatever its size: were there as many as before, there would be no end of merging.
+    if n_rows == 0 { Ok(Vec::new()) } else { Ok(vec![put(shared, day, writer, n_rows)?]) }
 }
 
 fn put(shared: &Shared, day: i32, writer: FileWriter, n_rows: u64) -> Result<NewFile, WriteError> {
@@ -137,6 +131,7 @@ pub struct Retired {
 /// Removes the days that are due from the table; their files go with the next vacuum.
 pub(super) fn retire(shared: &Shared) -> Result<Vec<Retired>, WriteError> {
     let mut retired = Vec::new();
+    let _care = shared.care();
     for (day, why, files) in expired(&shared.snapshot().files, &shared.config, shared.now()) {
         let of_day = Retired {
             day,

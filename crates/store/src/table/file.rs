@@ -213,11 +213,6 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Bytes written so far, row groups under way included as far as they are encoded.
-    pub fn size(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
-    }
-
     /// The file's bytes and footer.
     ///
     /// # Errors

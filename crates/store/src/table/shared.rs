@@ -36,6 +36,8 @@ pub(super) struct Shared {
     /// Whether threads are to end.
     pub(super) stop: decklog_audit::search::Stop,
     sleeping: Mutex<()>,
+    /// Held by who merges or removes files: two at once would plan with the same ones.
+    care: Mutex<()>,
     woken: Condvar,
     /// Distinguishes files of one process; with the process' start it is unique.
     next_file: std::sync::atomic::AtomicU64,
@@ -65,12 +67,18 @@ impl Shared {
             failure: Mutex::default(),
             stop: decklog_audit::search::Stop::default(),
             sleeping: Mutex::default(),
+            care: Mutex::default(),
             woken: Condvar::new(),
             next_file: std::sync::atomic::AtomicU64::new(1),
             started,
         };
         shared.count(&shared.snapshot());
         Ok(shared)
+    }
+
+    /// For as long as it is held nobody else merges or removes files.
+    pub(super) fn care(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.care.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs what waits for files. Not to be called by a task of a runtime.
