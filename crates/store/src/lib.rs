@@ -39,6 +39,6 @@ pub use damage::Damage;
 pub use error::OpenError;
 pub use journal::{Environment, Health, JournalStats, LocalJournal, LocalReader, ReaderStats, StartFrom};
 pub use metrics::{JournalMetrics, QuarantineMetrics, TableMetrics};
-pub use table::{Table, TablePlace};
 pub use quarantine::{LocalQuarantine, QuarantineConfig, QuarantineView, Quarantined};
+pub use table::{Table, TablePlace};
 pub use view::{BlockRead, BlockRef, JournalView};

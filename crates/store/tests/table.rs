@@ -213,7 +213,12 @@ fn wherever_the_power_goes_no_event_is_lost_or_doubled() {
             check_stored(&store, known, &format!("after {left} writes, answered: {}", !after));
             // Nothing that no commit names is left behind.
             let named = table.snapshot().files.len();
-            let there = wait(store.list(None).try_filter(|meta| std::future::ready(meta.location.extension() == Some("parquet") && !meta.location.as_ref().contains("_delta_log"))).count());
+            let there = wait(
+                store
+                    .list(None)
+                    .try_filter(|meta| std::future::ready(meta.location.extension() == Some("parquet") && !meta.location.as_ref().contains("_delta_log")))
+                    .count(),
+            );
             assert_eq!(named, there, "after {left} writes");
             if result.is_ok() {
                 break;

@@ -60,7 +60,6 @@ pub fn day_of(time_micros: i64, ingested_micros: i64) -> (i32, bool) {
     (i32::try_from(day).unwrap_or_default(), !is_believed)
 }
 
-
 /// The rows of each day, in the order files have them.
 ///
 /// # Errors

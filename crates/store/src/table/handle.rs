@@ -74,13 +74,7 @@ impl Table {
         let marks_to = Arc::clone(journal);
         let marker = Box::new(move |batch| drop(marks_to.append(batch)));
         let shared = Shared::new(config, journal.clock(), metrics, store, log, marker).map_err(WriteError::Thread)?;
-        let table = Self {
-            shared: Arc::new(shared),
-            journal: Arc::clone(journal),
-            written: Arc::default(),
-            wanted: Arc::default(),
-            threads: Mutex::default(),
-        };
+        let table = Self { shared: Arc::new(shared), journal: Arc::clone(journal), written: Arc::default(), wanted: Arc::default(), threads: Mutex::default() };
         let writer = table.writer()?;
         table.written.store(writer.reader.position(), Ordering::Release);
         table.spawn("table", move |table| fill(table, writer))?;
@@ -93,8 +87,12 @@ impl Table {
     }
 
     fn spawn(&self, name: &str, run: impl FnOnce(Running) + Send + 'static) -> Result<(), WriteError> {
-        let running =
-            Running { shared: Arc::clone(&self.shared), journal: Arc::clone(&self.journal), written: Arc::clone(&self.written), wanted: Arc::clone(&self.wanted) };
+        let running = Running {
+            shared: Arc::clone(&self.shared),
+            journal: Arc::clone(&self.journal),
+            written: Arc::clone(&self.written),
+            wanted: Arc::clone(&self.wanted),
+        };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(running)).map_err(WriteError::Thread)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
@@ -124,11 +122,7 @@ impl Table {
     /// Figures of this moment.
     pub fn stats(&self) -> TableStats {
         let snapshot = self.snapshot();
-        TableStats {
-            next_seq: self.shared.done(&self.journal.id()).max(1),
-            failure: self.shared.failure(),
-            ..stats_of(&snapshot)
-        }
+        TableStats { next_seq: self.shared.done(&self.journal.id()).max(1), failure: self.shared.failure(), ..stats_of(&snapshot) }
     }
 
     /// Writes what waits, up to the newest record, without waiting for its time. Blocks; ends early when `stop` is set or
