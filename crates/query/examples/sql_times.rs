@@ -25,7 +25,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let table = arguments.next().unwrap();
     let table = Path::new(&table);
-    if let Some(log) = arguments.next().filter(|_| !table.exists()) {
+    if let Some(log) = arguments.next().filter(|_| !table.is_dir()) {
         std::fs::create_dir_all(table).unwrap();
         write(Path::new(&log), table);
     }

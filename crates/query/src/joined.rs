@@ -22,7 +22,7 @@ use decklog_store::table::{Table, TablePlace};
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
 use crate::scan::{self, Place, Tally};
-use crate::searcher::{Answer, Closing, Interrupted, JournalSearcher, Snapshot, summary};
+use crate::searcher::{Answer, Beyond, Closing, Interrupted, JournalSearcher, Snapshot, summary};
 use crate::sql::{self, JournalTail, SqlEngine, SqlLimits, SqlSnapshot};
 use crate::table::{
     DeltaSource, FacetSink, FileReader, FileSet, Finder, HistogramSink, Key, Note, Notes, NumberSink, Outcome, Sink, SnapshotSource, TableSource, TableView,
@@ -83,7 +83,7 @@ impl StoreSearcher {
     fn sql_snapshot(&self, engine: &SqlEngine) -> Result<SqlSnapshot, SearchError> {
         let view = self.table.view()?;
         let next_seq = self.next_seq(&view)?;
-        let (journal, blocks, gaps) = self.journal.tail(next_seq)?;
+        let Beyond { view: journal, blocks, gaps } = self.journal.tail(next_seq)?;
         engine.tail_cache().forget_below(next_seq);
         let tail = JournalTail::new(journal, &blocks, next_seq, Arc::clone(engine.tail_cache()));
         let files = view.files.iter().map(|file| sql::TableFile {

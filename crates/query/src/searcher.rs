@@ -36,6 +36,14 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) gaps: Vec<(u64, String)>,
 }
 
+/// What the journal has from some sequence number on.
+pub(crate) struct Beyond {
+    pub(crate) view: Arc<JournalView>,
+    pub(crate) blocks: Vec<BlockRef>,
+    /// What is known to be missing, in words.
+    pub(crate) gaps: Vec<String>,
+}
+
 impl JournalSearcher {
     /// Searches the journal in `data_dir`, beside a server that may be writing it. Takes no lock.
     ///
@@ -79,11 +87,11 @@ impl JournalSearcher {
     }
 
     /// The blocks with records from `seq` on, and how to read them.
-    pub(crate) fn tail(&self, seq: u64) -> Result<(Arc<JournalView>, Vec<BlockRef>, Vec<String>), ReadError> {
+    pub(crate) fn tail(&self, seq: u64) -> Result<Beyond, ReadError> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.refresh()?;
         let gaps = list.damage().filter(|damage| seq < damage.to_seq).map(ToString::to_string).collect();
-        Ok((Arc::clone(&self.blocks), list.blocks_from(seq).cloned().collect(), gaps))
+        Ok(Beyond { view: Arc::clone(&self.blocks), blocks: list.blocks_from(seq).cloned().collect(), gaps })
     }
 
     pub(crate) fn snapshot(&self, plan: &Plan<'_>) -> Result<Snapshot<'_>, ReadError> {

@@ -483,7 +483,7 @@ fn nothing_is_written_and_nothing_else_is_read() {
         assert_eq!(error.kind, SqlErrorKind::Bad, "{query}: {error:?}");
     }
     assert!(ATTACK.rows("EXPLAIN SELECT count(*) FROM events").len() > 1);
-    assert!(ATTACK.rows("EXPLAIN ANALYZE SELECT count(*) FROM events").len() > 0);
+    assert!(!ATTACK.rows("EXPLAIN ANALYZE SELECT count(*) FROM events").is_empty());
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The table filled from a journal: whatever stops it at whichever step, every event is in it once.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::collections::BTreeMap;
 use std::fmt;

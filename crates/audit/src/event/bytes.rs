@@ -43,6 +43,21 @@ pub(super) fn readable(text: Cow<'_, str>) -> Cow<'_, str> {
     text
 }
 
+/// The text of a stored line; each byte that is not UTF-8 becomes U+FFFD, as Go's decoder reads it.
+pub fn readable_text(line: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(line) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let mut text = String::with_capacity(line.len());
+            for chunk in line.utf8_chunks() {
+                text.push_str(chunk.valid());
+                text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+            }
+            Cow::Owned(text)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,20 +71,5 @@ mod tests {
         }
         assert_eq!((byte_of('\u{10ffff}'), byte_of('\u{10fe7f}')), (None, None));
         assert_eq!(text_from_bytes("é".as_bytes()), "é");
-    }
-}
-
-/// The text of a stored line; each byte that is not UTF-8 becomes U+FFFD, as Go's decoder reads it.
-pub fn readable_text(line: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(line) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            let mut text = String::with_capacity(line.len());
-            for chunk in line.utf8_chunks() {
-                text.push_str(chunk.valid());
-                text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
-            }
-            Cow::Owned(text)
-        }
     }
 }

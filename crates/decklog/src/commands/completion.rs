@@ -46,7 +46,7 @@ enum Shell {
     Zsh,
     Fish,
     #[value(name = "powershell")]
-    PowerShell,
+    Power,
     Elvish,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn run(flags: &CompletionFlags, _context: &Context) -> Outcome {
     let mut answer = Answer::new();
     answer.with(|out| {
         let mut command = Cli::command();
-        let generated = |shell: clap_complete::Shell, command: &mut clap::Command, mut out: &mut dyn Write| {
+        let generated = |shell: clap_complete::Shell, command: &mut clap::Command, out: &mut dyn Write| {
             // Into memory first: clap's generator panics where it cannot write.
             let mut script = Vec::new();
             clap_complete::generate(shell, command, "decklog", &mut script);
@@ -65,7 +65,7 @@ pub(crate) fn run(flags: &CompletionFlags, _context: &Context) -> Outcome {
             Shell::Bash => out.write_all(include_bytes!("completion/decklog.bash")),
             Shell::Zsh => out.write_all(include_bytes!("completion/decklog.zsh")),
             Shell::Fish => out.write_all(include_bytes!("completion/decklog.fish")),
-            Shell::PowerShell => generated(clap_complete::Shell::PowerShell, &mut command, out),
+            Shell::Power => generated(clap_complete::Shell::PowerShell, &mut command, out),
             Shell::Elvish => generated(clap_complete::Shell::Elvish, &mut command, out),
         }
     })?;

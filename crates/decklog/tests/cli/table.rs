@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::{Folder, Server, attack_log, until};
 
+#[allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 fn info(folder: &Folder, data: &str) -> Value {
     let out = folder.run(&["table", "info", "--days", "-o", "json", "--data-dir", data]);
     assert_eq!(out.code, 0, "{}", out.stderr);

@@ -75,7 +75,7 @@ impl Places {
 
 /// The first whole microsecond that is not before `time`.
 fn micros_from(time: Timestamp) -> i64 {
-    time.micros().saturating_add(i64::from(time.nanoseconds() % 1000 != 0))
+    time.micros().saturating_add(i64::from(!time.nanoseconds().is_multiple_of(1000)))
 }
 
 #[cfg(test)]

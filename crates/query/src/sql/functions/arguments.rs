@@ -33,7 +33,7 @@ pub(super) struct Function {
 }
 
 impl Function {
-    pub(super) fn new(name: &'static str, arguments: &'static [Argument], returns: DataType, usage: &'static str, work: Work) -> ScalarUDF {
+    pub(super) fn udf(name: &'static str, arguments: &'static [Argument], returns: DataType, usage: &'static str, work: Work) -> ScalarUDF {
         ScalarUDF::from(Self { name, arguments, returns, usage, work, signature: Signature::user_defined(Volatility::Immutable) })
     }
 }

@@ -18,12 +18,12 @@ use super::arguments::{Argument, Function, Texts};
 pub(super) fn functions() -> Vec<ScalarUDF> {
     use Argument::{Text, Texts};
     vec![
-        Function::new("event_path", &[Text], DataType::Utf8View, "event_path(request_uri)", path),
-        Function::new("event_tool", &[Text], DataType::Utf8View, "event_tool(user_agent)", tool),
-        Function::new("event_service_account", &[Text], DataType::Utf8View, "event_service_account(username)", service_account),
-        Function::new("event_peer", &[Texts], DataType::Utf8View, "event_peer(source_ips)", peer),
-        Function::new("event_dryrun", &[Text], DataType::Boolean, "event_dryrun(request_uri)", dry_run),
-        Function::new("latency_part_us", &[Text, Text], DataType::Int64, "latency_part_us(annotations, part)", latency_part),
+        Function::udf("event_path", &[Text], DataType::Utf8View, "event_path(request_uri)", path),
+        Function::udf("event_tool", &[Text], DataType::Utf8View, "event_tool(user_agent)", tool),
+        Function::udf("event_service_account", &[Text], DataType::Utf8View, "event_service_account(username)", service_account),
+        Function::udf("event_peer", &[Texts], DataType::Utf8View, "event_peer(source_ips)", peer),
+        Function::udf("event_dryrun", &[Text], DataType::Boolean, "event_dryrun(request_uri)", dry_run),
+        Function::udf("latency_part_us", &[Text, Text], DataType::Int64, "latency_part_us(annotations, part)", latency_part),
     ]
 }
 

@@ -15,9 +15,9 @@ use super::json_path::JsonPath;
 pub(super) fn functions() -> Vec<ScalarUDF> {
     const TWO: &[Argument] = &[Argument::Text, Argument::Text];
     vec![
-        Function::new("jq", TWO, DataType::Utf8View, "jq(request_object, '.spec.replicas')", text),
-        Function::new("jq_num", TWO, DataType::Float64, "jq_num(request_object, '.spec.replicas')", number),
-        Function::new("json_has", TWO, DataType::Boolean, "json_has(request_object, '$.spec.replicas')", has),
+        Function::udf("jq", TWO, DataType::Utf8View, "jq(request_object, '.spec.replicas')", text),
+        Function::udf("jq_num", TWO, DataType::Float64, "jq_num(request_object, '.spec.replicas')", number),
+        Function::udf("json_has", TWO, DataType::Boolean, "json_has(request_object, '$.spec.replicas')", has),
     ]
 }
 

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::arguments::{Argument, Function, Texts};
 
 pub(super) fn ip_in() -> ScalarUDF {
-    Function::new("ip_in", &[Argument::Text, Argument::Text], DataType::Boolean, "ip_in(peer_ip, '10.0.0.0/8')", work)
+    Function::udf("ip_in", &[Argument::Text, Argument::Text], DataType::Boolean, "ip_in(peer_ip, '10.0.0.0/8')", work)
 }
 
 /// NULL where an argument is; false where the first one is no address. IPv4 addresses mapped into IPv6 are IPv4.
