@@ -259,7 +259,7 @@ fn work(writer: &mut Writer, journal: &LocalJournal, shared: &Shared, written: &
         return Ok(());
     }
     if !shared.stop.is_stopped() {
-        wait(journal.wait_beyond(writer.reader.position().saturating_sub(1), patience.min(LOOK)));
+        wait(journal.wait_beyond(writer.reader.position(), patience.min(LOOK)));
     }
     Ok(())
 }
