@@ -275,23 +275,3 @@ fn small_files_become_one_and_old_days_go_with_a_mark() {
     });
     assert!(marks.into_iter().any(|text| text.contains(r#""mark":"table-retention","why":"size","day":"2026-11-20""#)));
 }
-
-#[test]
-fn a_table_with_nothing_to_do_takes_no_processor_time() {
-    let (store, journal) = (Arc::new(InMemory::new()), Arc::new(LocalJournal::in_memory().unwrap()));
-    let table = open(store, &journal, config()).unwrap();
-    append(&journal, 0, 10, 1);
-    table.flush(&Stop::default()).unwrap();
-    // The threads' own account of the processor time they took: while one waits, it stands still.
-    let ticks = || -> u64 {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-        let of_table = tasks.filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("table")));
-        of_table.map(|task| std::fs::read_to_string(task.join("schedstat")).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
-    };
-    let (before, started) = (ticks(), std::time::Instant::now());
-    while started.elapsed() < Duration::from_millis(600) {
-        wait(journal.wait_beyond(u64::MAX - 1, Duration::from_millis(50)));
-    }
-    let taken = ticks() - before;
-    assert!(taken < 100_000_000, "{taken} ns of processor time in 600 ms of nothing");
-}
