@@ -1,11 +1,14 @@
 """ClickHouse (chDB, in process) beside decklog.
 
     clickhouse_peer.py import IN FOLDER         typed columns, the raw line, and indexes for ids, names and parts of URIs
+    clickhouse_peer.py batches IN FOLDER        100 inserts of 400 events each, synced, with the same table: {events, cpu, p50, p99}
     clickhouse_peer.py ask FOLDER QUERY TIMES   prints {seconds, rows}
 
 Inserts are synced (`fsync_after_insert`, which is not its default) and merged to the end. Two threads.
 """
+import itertools
 import json
+import os
 import sys
 import time
 
@@ -35,14 +38,34 @@ def insert(path):
     FROM (SELECT line, JSONExtract(line, '{MEMBERS}') s FROM file('{path}', 'LineAsString', 'line String'))"""
 
 
+def batches(ch, path, folder):
+    files = []
+    with open(path, "rb") as lines:
+        for number in range(100):
+            files.append(os.path.join(folder, f"{number}.json"))
+            with open(files[-1], "wb") as file:
+                file.writelines(itertools.islice(lines, 400))
+    seconds, cpu = [], time.process_time()
+    for file in files:
+        started = time.perf_counter()
+        ch.query(insert(file))
+        seconds.append((time.perf_counter() - started) * 1e3)
+    cpu = time.process_time() - cpu
+    seconds.sort()
+    return {"events": 400 * len(files), "cpu": cpu, "p50": seconds[len(seconds) // 2], "p99": seconds[-2]}
+
+
 def main():
     action, first, second = sys.argv[1:4]
-    folder = second if action == "import" else first
+    folder = first if action == "ask" else second
     ch = session.Session(folder)
     ch.query("SET max_threads=2, max_insert_threads=2, max_memory_usage=12000000000, session_timezone='UTC'")
-    if action == "import":
+    if action != "ask":
         ch.query("CREATE DATABASE d ENGINE=Atomic")
         ch.query(TABLE)
+    if action == "batches":
+        answer = batches(ch, first, folder)
+    elif action == "import":
         ch.query(insert(first))
         ch.query("OPTIMIZE TABLE d.ev FINAL")
         size = str(ch.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database='d'")).strip()

@@ -25,7 +25,7 @@ class Server:
         self.log = open(f"{data}.serve.log", "wb")
         self.process = subprocess.Popen(
             [decklog, "serve", "--data-dir", data, "--listen", f"127.0.0.1:{self.port}", *flags], stdout=self.log, stderr=self.log)
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        self.connection, self.used = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120), time.monotonic()
         end = time.monotonic() + 60
         while True:
             try:
@@ -47,11 +47,15 @@ class Server:
 
     def request(self, method, path, body=None, headers=None):
         """Status, body, and the seconds it took; waits where the server says that it is asked too often."""
+        if time.monotonic() - self.used > 5:  # the server closes idle connections
+            self.connection.close()
+            self.connection.connect()
         while True:
             started = time.perf_counter()
             self.connection.request(method, path, body, headers or {})
             answer = self.connection.getresponse()
             content = answer.read()
+            self.used = time.monotonic()
             seconds = time.perf_counter() - started
             if answer.status != 429:
                 return answer.status, content, seconds

@@ -35,14 +35,16 @@ class Prober(threading.Thread):
     def __init__(self, port):
         super().__init__(daemon=True)
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        self.newest, self.over, self.seconds = None, False, []
+        self.newest, self.is_waiting, self.over, self.seconds = None, True, False, []
 
     def run(self):
         while not self.over:
             asked, self.newest = self.newest, None
             if asked is None:
+                self.is_waiting = True
                 time.sleep(0.005)
                 continue
+            self.is_waiting = False
             audit_id, acknowledged = asked
             while True:
                 self.connection.request("GET", f"/api/v1/events?filter=auditID:{audit_id}&limit=1")
@@ -82,7 +84,7 @@ def sustained(decklog, path, data, seconds):
             if answer.status != 200:
                 raise RuntimeError(f"batch {number} was answered by {answer.status}")
             sent += BATCH
-            if prober.newest is None:
+            if prober.is_waiting and prober.newest is None:
                 at = [match.start() for match in re.finditer(rb'"auditID":"', body)][random.randrange(BATCH)] + 11
                 prober.newest = (body[at:at + 36].decode(), time.monotonic())
         wall = time.monotonic() - started

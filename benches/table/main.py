@@ -135,6 +135,7 @@ class Bench:
     def intake(self):
         found = intake.sustained(self.decklog, self.files["1m"], self.at("decklog-intake"), self.options.seconds)
         shutil.rmtree(self.at("decklog-intake"))
+        found["clickhouse"] = json.loads(self.clickhouse("batches", self.files["1m"], self.at("clickhouse-batches"))["out"])
         self.say(f"intake: {found}")
         return found
 
