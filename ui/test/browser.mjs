@@ -60,6 +60,8 @@ export async function settled(page) {
       document.querySelector(".is-old, [aria-busy='true']") === null &&
       document.querySelector(".facet, .state") !== null,
   );
+  // What was dimmed while it was old comes back gradually: colours are looked at when that is over.
+  await page.waitForFunction(() => document.getAnimations().every((animation) => animation.playState === "finished"));
 }
 
 /** The number that the sentence begins with. */
