@@ -1,8 +1,8 @@
 //! The state a log adds up to, commit by commit.
 //!
-//! deltalake-core can do this too (`EagerSnapshot`), but one file with unreadable statistics, or one action it
-//! does not know, makes the whole table unreadable there, its errors do not say which file is damaged, and it
-//! gives an application's transaction only by name. This is the one rule book, for checkpoints and commits alike.
+//! deltalake-core can do this too (`EagerSnapshot`), but one action it does not know makes the whole table unreadable
+//! there, its errors do not say which file is damaged, and it gives an application's transaction only by name. This is
+//! the one rule book, for checkpoints and commits alike.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
