@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
-use decklog_store::table::{COLUMNS, Column};
+use decklog_store::table::{COLUMNS, Column, StoredFile};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
@@ -26,7 +26,6 @@ use tokio::runtime::Runtime;
 
 use super::TableFile;
 use super::place::Span;
-use super::stored_file::StoredFile;
 
 /// Bytes of footers that are kept.
 const FOOTER_BYTES: usize = 64 << 20;
@@ -159,7 +158,7 @@ impl FileReader {
             return Ok(known);
         }
         let path = Path::parse(&file.path).map_err(|error| ReadFailure::Unreadable(error.to_string()))?;
-        let mut stored = StoredFile { store: Arc::clone(store), path, size: file.size };
+        let mut stored = StoredFile::new(Arc::clone(store), path, file.size);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let footer = self.wait(stored.get_metadata(Some(&options)))?;
         let plain = ArrowReaderMetadata::try_new(Arc::clone(&footer), ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;

@@ -19,7 +19,6 @@ mod notes;
 mod place;
 mod pool;
 mod sink;
-mod stored_file;
 mod words;
 
 use std::collections::BTreeMap;

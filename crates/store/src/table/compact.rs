@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use futures_util::StreamExt;
+use object_store::path::Path;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
@@ -15,7 +16,7 @@ use super::file::{Effort, FileWriter};
 use super::log::{NewFile, Operation, TableChange};
 use super::merge;
 use super::plan::{Merge, Thoroughness, Why, expired, next_merge};
-use super::read::FileReader;
+use super::read::StoredFile;
 use super::schema::{memory_schema, stored_schema};
 use super::shared::Shared;
 use super::snapshot::DataFile;
@@ -87,14 +88,14 @@ fn put(shared: &Shared, day: i32, writer: FileWriter, n_rows: u64) -> Result<New
 /// A file of the table being read.
 struct Input<'s> {
     shared: &'s Shared,
-    stream: ParquetRecordBatchStream<FileReader>,
+    stream: ParquetRecordBatchStream<StoredFile>,
     path: String,
 }
 
 impl<'s> Input<'s> {
     fn open(shared: &'s Shared, file: &DataFile) -> Result<Self, WriteError> {
         let damaged = |source: ParquetError| WriteError::Damaged { path: file.path.clone(), source };
-        let reader = FileReader::new(Arc::clone(&shared.store), &file.path, file.size);
+        let reader = StoredFile::new(Arc::clone(&shared.store), Path::from(file.path.as_str()), file.size);
         let options = ArrowReaderOptions::new().with_schema(memory_schema());
         let builder = shared.block_on(ParquetRecordBatchStreamBuilder::new_with_options(reader, options)).map_err(damaged)?;
         let uncompressed: i64 = builder.metadata().row_groups().iter().map(|group| group.total_byte_size()).sum();

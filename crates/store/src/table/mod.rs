@@ -38,7 +38,7 @@ pub use handle::{Table, TableStats};
 pub use log::{CommitError, TableError, TableLog};
 pub use place::TablePlace;
 pub use plan::Why;
-pub use read::FileReader;
+pub use read::StoredFile;
 pub use rows::Rows;
 pub use schema::{COLUMNS, Column, ColumnType};
 pub use snapshot::{DataFile, TableSnapshot};

@@ -1,4 +1,4 @@
-//! A file of the table as the Parquet reader asks for it: ranges of bytes from the store.
+//! A file of the table as the Parquet reader asks for it: ranges of bytes from the store. Merges read with it, and searches.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,48 +11,44 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-/// Reads one file.
+/// What is read of a file's end at once: most footers are shorter.
+const FOOTER_HINT: usize = 256 << 10;
+
+/// A file that is read in ranges.
 #[derive(Clone, Debug)]
-pub struct FileReader {
+pub struct StoredFile {
     store: Arc<dyn ObjectStore>,
     path: Path,
     size: u64,
-    page_index: PageIndexPolicy,
 }
 
-impl FileReader {
-    /// The file at `path` (relative to the table), of `size` bytes as the log has it.
-    pub fn new(store: Arc<dyn ObjectStore>, path: &str, size: u64) -> Self {
-        Self { store, path: Path::from(path), size, page_index: PageIndexPolicy::Skip }
-    }
-
-    /// With the page index, which a search wants and a merge does not.
-    #[must_use]
-    pub fn with_page_index(self) -> Self {
-        Self { page_index: PageIndexPolicy::Optional, ..self }
+impl StoredFile {
+    /// The file at `path` of the store, of `size` bytes as the table's log has it.
+    pub fn new(store: Arc<dyn ObjectStore>, path: Path, size: u64) -> Self {
+        Self { store, path, size }
     }
 }
 
-fn external(error: object_store::Error) -> ParquetError {
+fn failed(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-impl AsyncFileReader for FileReader {
+impl AsyncFileReader for StoredFile {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.store.get_range(&self.path, range).map(|bytes| bytes.map_err(external)).boxed()
+        async move { self.store.get_range(&self.path, range).await.map_err(failed) }.boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(failed) }.boxed()
     }
 
-    fn get_metadata<'a>(&'a mut self, _options: Option<&'a ArrowReaderOptions>) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
+    fn get_metadata<'a>(&'a mut self, options: Option<&'a ArrowReaderOptions>) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
-            let (size, page_index) = (self.size, self.page_index);
-            let metadata = ParquetMetaDataReader::new().with_page_index_policy(page_index).load_and_finish(&mut *self, size).await?;
-            Ok(Arc::new(metadata))
+            let size = self.size;
+            let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options).with_prefetch_hint(Some(FOOTER_HINT));
+            reader.load_and_finish(self, size).await.map(Arc::new)
         }
         .boxed()
     }
