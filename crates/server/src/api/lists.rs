@@ -177,12 +177,7 @@ fn unreadable(reason: String) -> Problem {
 }
 
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &shared.parts.registry).map_err(|error| Problem::internal(error.to_string()))?;
-    let mut response = text.into_response();
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
+    crate::metrics::page(&shared.parts.registry).map_err(|error| Problem::internal(error.to_string()))
 }
 
 /// What there is, for those who look at the root before there is a page for them.
