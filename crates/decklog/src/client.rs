@@ -91,12 +91,7 @@ impl Client {
     }
 
     /// Posts `body` to `path` and gives whatever the answer is, whole.
-    pub(crate) async fn exchange(
-        &self,
-        path: &str,
-        headers: &[(header::HeaderName, &str)],
-        body: Bytes,
-    ) -> Result<(http::response::Parts, Bytes), Failure> {
+    pub(crate) async fn exchange(&self, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<(http::response::Parts, Bytes), Failure> {
         let answer = self.send(Method::POST, path, headers, body).await.map_err(|error| self.unreachable(&error))?;
         let (parts, body) = answer.into_parts();
         let body = http_body_util::Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| self.broken(error.as_ref()))?;

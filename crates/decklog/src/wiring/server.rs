@@ -224,7 +224,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
         journal: Arc::clone(&store.journal) as _,
         searcher,
         routers: vec![routes(receiver)],
-        sources: source_lister(Arc::clone(config), tails, Arc::clone(&registry)),
+        sources: source_lister(Arc::clone(config), tails, store.recorder.metrics.clone()),
         quarantine: Arc::new(QuarantineFiles(config.data_dir.clone())),
         checks,
         registry,

@@ -79,7 +79,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { journal: Arc::new(LocalJournal::in_memory().unwrap()), kept: Arc::default(), metrics: SinkMetrics::default(), status: SinkStatusHandle::default() }
+        Self {
+            journal: Arc::new(LocalJournal::in_memory().unwrap()),
+            kept: Arc::default(),
+            metrics: SinkMetrics::default(),
+            status: SinkStatusHandle::default(),
+        }
     }
 
     async fn append(&self, lines: &[String]) {
@@ -87,8 +92,14 @@ impl Bench {
         for line in lines {
             let mut id = [0; 16];
             id[..line.len().min(16)].copy_from_slice(&line.as_bytes()[..line.len().min(16)]);
-            let head =
-                RecordHead { kind: RecordKind::Event, flags: RecordFlags::default(), end: 0, id: Some(EventId(id)), time: Timestamp::from_micros(1), former_id: None };
+            let head = RecordHead {
+                kind: RecordKind::Event,
+                flags: RecordFlags::default(),
+                end: 0,
+                id: Some(EventId(id)),
+                time: Timestamp::from_micros(1),
+                former_id: None,
+            };
             batch
                 .push_with(|bytes| {
                     bytes.extend_from_slice(line.as_bytes());
