@@ -79,6 +79,11 @@ fn three_nodes_lose_nothing_and_double_nothing() {
         written
     });
 
+    let count = |cluster: &str| {
+        let answer = binary::succeed(["search", "--data-dir", text(&data_dir), "--cluster", cluster, "--count"]);
+        String::from_utf8(answer).unwrap().trim().replace(',', "").parse::<u64>().unwrap()
+    };
+    assert_eq!((count("prod"), count("default")), (written.iter().sum(), 0));
     let mut times: HashMap<String, u64> = HashMap::new();
     for line in binary::stored_lines(&data_dir) {
         *times.entry(String::from_utf8(line).unwrap()).or_default() += 1;
