@@ -119,6 +119,15 @@ pub(crate) struct TargetFlags {
     /// Its key, if that is another file
     #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "Target")]
     pub(crate) client_key: Option<PathBuf>,
+    /// Ask the decklog inside the cluster that this kubeconfig names (docs/kubectl.md)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "data_dir"], help_heading = "Target")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context to take in place of the current one
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["server", "data_dir"], help_heading = "Target")]
+    pub(crate) context: Option<String>,
+    /// decklog's Service in that cluster, in place of the one found by its label
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["server", "data_dir"], hide_short_help = true, help_heading = "Target")]
+    pub(crate) service: Option<String>,
 }
 
 /// Which events.

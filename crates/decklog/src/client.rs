@@ -1,10 +1,11 @@
 //! A decklog server as the commands speak to it: HTTP or HTTPS, with a bearer token or a client
-//! certificate where there is one.
+//! certificate where there is one; at an address, or inside a Kubernetes cluster ([`cluster`]).
 
-mod connector;
+pub(crate) mod cluster;
+pub(crate) mod connector;
 mod problem;
 mod sse;
-mod tls;
+pub(crate) mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use hyper_util::rt::TokioExecutor;
 use crate::cli::TargetFlags;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
+use crate::kubernetes::Api;
 use connector::Connector;
 
 pub(crate) use problem::failure_of;
@@ -30,8 +32,17 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 #[derive(Clone)]
 pub(crate) struct Client {
     base: String,
-    token: Option<Arc<str>>,
+    bearer: Bearer,
     http: Box<hyper_util::client::legacy::Client<Connector, Full<Bytes>>>,
+}
+
+/// The token that goes with every request.
+#[derive(Clone)]
+enum Bearer {
+    None,
+    Token(Arc<str>),
+    /// That of the kubeconfig's user, as it is at that moment.
+    User(Arc<Api>),
 }
 
 impl std::fmt::Debug for Client {
@@ -46,11 +57,11 @@ impl Client {
     pub(crate) fn new(url: &str, flags: &TargetFlags, context: &Context) -> Result<Self, Failure> {
         let base = base_of(url)?;
         let connector = if base.starts_with("https:") { Connector::tls(tls::config(flags, context)?) } else { Connector::clear() };
-        Ok(Self::at(base, token(flags, context)?, connector))
+        Ok(Self::at(base, token(flags, context)?.map_or(Bearer::None, Bearer::Token), connector))
     }
 
-    fn at(base: String, token: Option<Arc<str>>, connector: Connector) -> Self {
-        Self { base, token, http: Box::new(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)) }
+    fn at(base: String, bearer: Bearer, connector: Connector) -> Self {
+        Self { base, bearer, http: Box::new(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)) }
     }
 
     /// Where it is.
@@ -60,7 +71,7 @@ impl Client {
 
     /// Whether a token goes with every request.
     pub(crate) fn has_token(&self) -> bool {
-        self.token.is_some()
+        !matches!(self.bearer, Bearer::None)
     }
 
     /// Whether it is on this machine.
@@ -135,14 +146,22 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        if let Some(token) = &self.token {
+        let token = match &self.bearer {
+            Bearer::None => None,
+            Bearer::Token(token) => Some(Arc::clone(token)),
+            Bearer::User(api) => api.token().await.map_err(|error| Unreachable::told(cluster::failure_of(&error.into())))?,
+        };
+        if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::new(body)).map_err(|error| Unreachable { reason: error.to_string(), mend: None })?;
+        let request = request.body(Full::new(body)).map_err(|error| Unreachable::because(error.to_string()))?;
         self.http.request(request).await.map_err(|error| Unreachable::of(&error))
     }
 
     fn unreachable(&self, unreachable: &Unreachable) -> Failure {
+        if let Some(failure) = &unreachable.told {
+            return failure.clone();
+        }
         match &unreachable.mend {
             Some(help) => Failure::failed("tls", format!("no connection to {}: {}", self.base, unreachable.reason)).help(help),
             None => Failure::failed("unreachable", format!("no decklog server at {} ({})", self.base, unreachable.reason))
@@ -162,20 +181,33 @@ struct Unreachable {
     reason: String,
     /// What must be changed before it can work; `None` if it may work by itself later.
     mend: Option<String>,
+    /// What the way there says of itself, in place of these.
+    told: Option<Failure>,
 }
 
 impl Unreachable {
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        match tls::explain(error) {
-            Some((reason, mend)) => Self { reason, mend: Some(mend) },
-            None => Self { reason: innermost(error), mend: None },
+        if let Some(failure) = cluster::explain(error) {
+            return Self::told(failure);
         }
+        match tls::explain(error) {
+            Some((reason, mend)) => Self { mend: Some(mend), ..Self::because(reason) },
+            None => Self::because(innermost(error)),
+        }
+    }
+
+    fn because(reason: String) -> Self {
+        Self { reason, mend: None, told: None }
+    }
+
+    fn told(failure: Failure) -> Self {
+        Self { mend: failure.help.clone(), told: Some(failure), reason: String::new() }
     }
 }
 
 /// Whether a decklog server answers at `url`; quick.
 pub(crate) async fn answers(url: &str) -> bool {
-    let client = Client::at(url.to_owned(), None, Connector::clear());
+    let client = Client::at(url.to_owned(), Bearer::None, Connector::clear());
     let asking = client.send(Method::GET, "/livez", &[], Bytes::new());
     matches!(tokio::time::timeout(Duration::from_secs(1), asking).await, Ok(Ok(answer)) if answer.status().is_success())
 }
@@ -280,7 +312,7 @@ fn token(flags: &TargetFlags, context: &Context) -> Result<Option<Arc<str>>, Fai
 }
 
 /// The reason at the bottom of an error, without the system's number.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -19,6 +19,7 @@ use std::io::Write;
 
 use crate::cli::{Cli, Command, CommonFlags, OutputFormat};
 use crate::failure::Outcome;
+use crate::invoked::Invoked;
 use crate::output::{Paint, Zone};
 
 /// What every command is given: how to look, and what time it is.
@@ -26,6 +27,8 @@ use crate::output::{Paint, Zone};
 pub(crate) struct Context {
     /// The common flags.
     pub(crate) common: CommonFlags,
+    /// By which name the program was called.
+    pub(crate) invoked: Invoked,
     /// Colour of stdout.
     pub(crate) paint: Paint,
     /// Every variable.

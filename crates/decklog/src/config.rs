@@ -72,8 +72,22 @@ pub(crate) struct ServerConfig {
     pub(crate) tls: TlsFiles,
     /// The file of bearer tokens.
     pub(crate) tokens_file: Option<PathBuf>,
+    /// The cluster whose tokens are taken too.
+    pub(crate) kubernetes: KubernetesAuth,
     /// How long a graceful stop may take.
     pub(crate) stop_timeout: Duration,
+}
+
+/// `server.auth.kubernetes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum KubernetesAuth {
+    /// Nobody is asked.
+    #[default]
+    Off,
+    /// The cluster this runs in, as its pod's service account.
+    InCluster,
+    /// The cluster of a kubeconfig's current context.
+    Kubeconfig(PathBuf),
 }
 
 /// `server.tls`: checked to be whole.
@@ -166,6 +180,7 @@ impl Config {
                 listen: SocketAddr::from(([127, 0, 0, 1], 7080)),
                 tls: TlsFiles::default(),
                 tokens_file: None,
+                kubernetes: KubernetesAuth::Off,
                 stop_timeout: Duration::from_secs(20),
             },
             sources: Vec::new(),

@@ -9,6 +9,8 @@ mod client;
 mod commands;
 mod config;
 mod failure;
+mod invoked;
+mod kubernetes;
 mod output;
 mod progress;
 mod question;
@@ -21,18 +23,23 @@ mod bless;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
 
 use crate::cli::{Cli, OutputFormat};
 use crate::commands::Context;
 use crate::failure::{ErrorFormat, Exit};
+use crate::invoked::Invoked;
 use crate::output::Paint;
 
 fn main() -> ExitCode {
     let environment: Vec<(String, String)> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    let cli = match Cli::try_parse() {
+    let given: Vec<_> = std::env::args_os().collect();
+    let invoked = Invoked::of(given.first().map(std::ffi::OsString::as_os_str));
+    let mut command = invoked.command();
+    let parsed = command.try_get_matches_from_mut(invoked.arguments(given)).and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => return usage_error(&error, &environment),
     };
@@ -43,6 +50,7 @@ fn main() -> ExitCode {
     let context = Context {
         paint: Paint::for_stdout(cli.common.color),
         common: cli.common.clone(),
+        invoked,
         environment,
         now: decklog_audit::Timestamp::from_system(std::time::SystemTime::now()),
     };

@@ -10,9 +10,10 @@ use decklog_audit::Timestamp;
 use decklog_audit::search::{Extent, FacetRequest, Facets, Histogram, HistogramRequest, Order, SqlRequest, SqlSummary, TimeRange};
 
 use crate::cli::TargetFlags;
-use crate::client::{Client, answers};
+use crate::client::{Client, answers, cluster};
 use crate::commands::Context;
 use crate::failure::{Failure, Failures};
+use crate::invoked::Invoked;
 
 use local::Local;
 pub(crate) use local::unreadable;
@@ -31,6 +32,41 @@ pub(crate) enum Target {
     Server(Client),
     /// Log files, read into memory.
     Files(files::Loaded),
+}
+
+/// What flags and variables name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// A data directory.
+    DataDir(PathBuf),
+    /// A server's address.
+    Server(String),
+    /// The server inside the kubeconfig's cluster.
+    Cluster,
+    /// Nothing.
+    Usual,
+}
+
+impl Choice {
+    /// Flags go before variables, and these before what kubectl's plugin takes without any.
+    pub(crate) fn of<'a>(flags: &TargetFlags, invoked: Invoked, variable: &dyn Fn(&str) -> Option<&'a str>) -> Self {
+        if let Some(path) = &flags.data_dir {
+            return Self::DataDir(path.clone());
+        }
+        if let Some(url) = &flags.server {
+            return Self::Server(url.clone());
+        }
+        if flags.kubeconfig.is_some() || flags.context.is_some() || flags.service.is_some() {
+            return Self::Cluster;
+        }
+        if let Some(url) = variable("DECKLOG_SERVER") {
+            return Self::Server(url.to_owned());
+        }
+        if let Some(path) = variable("DECKLOG_DATA_DIR") {
+            return Self::DataDir(PathBuf::from(path));
+        }
+        if invoked.by_kubectl() || variable("DECKLOG_SERVICE").is_some() { Self::Cluster } else { Self::Usual }
+    }
 }
 
 /// What is asked for.
@@ -72,17 +108,18 @@ enum Reached<'a> {
 }
 
 impl Target {
-    /// The target named by flags, then variables; else a server on this machine, else the usual folder.
+    /// The target named by flags, then variables; for kubectl the kubeconfig's cluster; else a server on this machine, else
+    /// the usual folder.
     pub(crate) fn choose(flags: &TargetFlags, context: &Context) -> Result<Self, Failures> {
-        if let Some(path) = &flags.data_dir {
-            return Ok(Self::DataDir(path.clone()));
+        match Choice::of(flags, context.invoked, &|name| context.variable(name)) {
+            Choice::DataDir(path) => Ok(Self::DataDir(path)),
+            Choice::Server(url) => Ok(Self::Server(Client::new(&url, flags, context)?)),
+            Choice::Cluster => Ok(Self::Server(crate::wiring::runtime()?.block_on(cluster::connect(flags, context))?)),
+            Choice::Usual => Self::usual(flags, context),
         }
-        if let Some(url) = flags.server.as_deref().or_else(|| context.variable("DECKLOG_SERVER")) {
-            return Ok(Self::Server(Client::new(url, flags, context)?));
-        }
-        if let Some(path) = context.variable("DECKLOG_DATA_DIR") {
-            return Ok(Self::DataDir(PathBuf::from(path)));
-        }
+    }
+
+    fn usual(flags: &TargetFlags, context: &Context) -> Result<Self, Failures> {
         if crate::wiring::runtime()?.block_on(answers(DEFAULT_SERVER)) {
             context.detail(&format!("asking {DEFAULT_SERVER}"));
             return Ok(Self::Server(Client::new(DEFAULT_SERVER, flags, context)?));
@@ -164,5 +201,35 @@ impl Target {
             (_, Reached::Here(local)) => local.tail(question, last, found),
             (_, Reached::There(client)) => remote::tail(client, question, last, context, found),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_then_variables_then_the_programs_name() {
+        let none = TargetFlags::default;
+        let chosen = |flags: TargetFlags, invoked, variables: &[(&'static str, &'static str)]| {
+            Choice::of(&flags, invoked, &|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| *value))
+        };
+        let server = [("DECKLOG_SERVER", "http://s"), ("DECKLOG_DATA_DIR", "d"), ("DECKLOG_SERVICE", "a/b"), ("KUBECONFIG", "/k")];
+        use Invoked::{Decklog, Kubectl, KubectlCompletion};
+        assert_eq!(chosen(TargetFlags { data_dir: Some("x".into()), ..none() }, Kubectl, &server), Choice::DataDir("x".into()));
+        assert_eq!(chosen(TargetFlags { server: Some("http://x".to_owned()), ..none() }, Kubectl, &server), Choice::Server("http://x".to_owned()));
+        for flags in [
+            TargetFlags { kubeconfig: Some("k".into()), ..none() },
+            TargetFlags { context: Some("c".to_owned()), ..none() },
+            TargetFlags { service: Some("a/b".to_owned()), ..none() },
+        ] {
+            assert_eq!(chosen(flags, Decklog, &server), Choice::Cluster);
+        }
+        assert_eq!(chosen(none(), Kubectl, &server), Choice::Server("http://s".to_owned()));
+        assert_eq!(chosen(none(), Kubectl, &server[1..]), Choice::DataDir("d".into()));
+        assert_eq!(chosen(none(), Decklog, &server[2..]), Choice::Cluster);
+        assert_eq!(chosen(none(), Decklog, &server[3..]), Choice::Usual, "a kubeconfig alone chooses nothing");
+        assert_eq!(chosen(none(), Kubectl, &[]), Choice::Cluster);
+        assert_eq!(chosen(none(), KubectlCompletion, &[]), Choice::Cluster);
     }
 }

@@ -4,6 +4,7 @@ mod forward;
 mod keys;
 mod logging;
 mod quarantine;
+mod reviews;
 mod server;
 mod signals;
 mod sources;

@@ -1,14 +1,15 @@
 //! Who makes a request, and may they: the layer in front of every route (architecture decision 14).
 //!
-//! Four ways in, tried in this order: a bearer token of the tokens file; a client certificate; the cookie or token
-//! of the link that `decklog serve` printed; and the open door of loopback, which exists only while neither tokens nor
-//! an authority for client certificates are configured. The result is a [`decklog_audit::access::Identity`] in the request's extensions; handlers
+//! Five ways in, tried in this order: a bearer token of the tokens file; one that Kubernetes knows ([`Reviewer`]); a client
+//! certificate; the cookie or token of the link that `decklog serve` printed; and the open door of loopback, which exists only
+//! while neither tokens nor Kubernetes nor an authority for client certificates are configured. The result is a [`decklog_audit::access::Identity`] in the request's extensions; handlers
 //! look at nothing else.
 //!
-//! Decisions are functions of the request's head ([`Access::identify`], [`right_of_path`]); the layer that
-//! carries them out is in `router.rs`.
+//! Decisions are functions of the request's head ([`Access::identify`], [`right_of_path`]), but for what only Kubernetes knows
+//! ([`Access::find_out`]); the layer that carries them out is in `router.rs`.
 
 mod door;
+mod reviews;
 mod tokens;
 
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ use http::{HeaderMap, Method, Uri, header};
 use tokio::time::Instant;
 
 pub use door::Shut;
+pub use reviews::{ClusterUser, RESOURCE, ReviewError, Reviewer};
+use reviews::Reviews;
 pub(crate) use tokens::is_name;
 pub use tokens::{Tokens, TokensError, hash_token};
 
@@ -50,6 +53,8 @@ pub struct AccessConfig {
     pub senders: Vec<Sender>,
     /// The token of the link for browsers on this machine; `None` switches it off.
     pub session: Option<SessionToken>,
+    /// Knows the tokens that are not in the file. With it, loopback is no open door any more.
+    pub reviewer: Option<Arc<dyn Reviewer>>,
 }
 
 /// The credential that a source must bring: it may send events of that source, and nothing else.
@@ -130,7 +135,8 @@ impl AccessConfig {
     /// When it cannot be read, or has wrong lines: all of them at once.
     pub fn build(self) -> Result<Access, AccessError> {
         let tokens = self.tokens_file.map(TokensFile::open).transpose()?;
-        Ok(Access { tokens, senders: Tokens::of_senders(self.senders), session: self.session, takes_certificates: false })
+        let reviews = self.reviewer.map(Reviews::new);
+        Ok(Access { tokens, senders: Tokens::of_senders(self.senders), session: self.session, reviews, takes_certificates: false })
     }
 }
 
@@ -140,6 +146,7 @@ pub struct Access {
     tokens: Option<TokensFile>,
     senders: Tokens,
     session: Option<SessionToken>,
+    reviews: Option<Reviews>,
     takes_certificates: bool,
 }
 
@@ -202,7 +209,7 @@ pub(crate) fn right_of_path(path: &str) -> Right {
 impl Access {
     /// Whether loopback needs no credential.
     pub fn has_open_door(&self) -> bool {
-        self.tokens.is_none() && self.senders.is_empty() && !self.takes_certificates
+        self.tokens.is_none() && self.senders.is_empty() && self.reviews.is_none() && !self.takes_certificates
     }
 
     /// Says that clients can come in with a certificate, which shuts the open door.
@@ -219,7 +226,21 @@ impl Access {
         entries.filter_map(|entry| Some((entry.source.clone()?, entry.cluster.clone()))).collect()
     }
 
-    /// Who makes the request.
+    /// Who makes the request, by what is known here and, for a bearer token that nobody here knows, by what Kubernetes says.
+    ///
+    /// # Errors
+    /// As [`Access::identify`]; `unavailable` while Kubernetes cannot be asked.
+    pub(crate) async fn find_out(&self, caller: Caller<'_>, now: Instant) -> Result<Identity, Problem> {
+        let problem = match self.identify(caller, now) {
+            Ok(identity) => return Ok(identity),
+            Err(problem) => problem,
+        };
+        let (Some(reviews), Some(Ok(value))) = (&self.reviews, single(caller.headers, &header::AUTHORIZATION)) else { return Err(problem) };
+        let Some(token) = bearer(value) else { return Err(problem) };
+        reviews.identify(token, &caller.connection.peer.to_string()).await
+    }
+
+    /// Who makes the request, by what is known here.
     ///
     /// # Errors
     /// The problem `unauthenticated` or, for a certificate without a right, `forbidden`; it says what would help.
@@ -238,6 +259,9 @@ impl Access {
         }
         if !self.has_open_door() {
             return Err(unauthenticated(match self.takes_certificates {
+                false if self.reviews.is_some() => {
+                    "this needs a credential: send `Authorization: Bearer TOKEN` with a token of Kubernetes, of the tokens file or of the source"
+                }
                 false => "this needs a credential: send `Authorization: Bearer TOKEN` with a token of the tokens file or of the source",
                 true => "this needs a credential: a client certificate of the configured CA, or `Authorization: Bearer TOKEN`",
             }));
@@ -268,11 +292,7 @@ impl Access {
 
     fn by_bearer(&self, caller: Caller<'_>, value: &str, now: Instant) -> Result<Identity, Problem> {
         let unknown = || unauthenticated("the token is not known here");
-        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(unauthenticated("of the Authorization schemes only `Bearer` is understood"));
-        }
-        let token = token.trim();
+        let token = bearer(value).ok_or_else(|| unauthenticated("of the Authorization schemes only `Bearer` is understood"))?;
         let peer = caller.connection.peer;
         let token_hash = hash_token(token);
         let in_file = self.tokens.as_ref().map(|file| file.current(now));
@@ -302,6 +322,12 @@ impl Access {
             .filter_map(|pair| pair.trim().split_once('='))
             .any(|(key, value)| key == name && verify_slices_are_equal(session.cookie.as_bytes(), value.as_bytes()).is_ok())
     }
+}
+
+/// The token of an Authorization header.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 /// Who comes with a certificate. Other pages than ours may not use it in a browser's name.

@@ -34,7 +34,9 @@ mod status;
 mod tls;
 mod ui;
 
-pub use access::{Access, AccessConfig, AccessError, Sender, SessionToken, Shut, Tokens, TokensError, hash_token};
+pub use access::{
+    Access, AccessConfig, AccessError, ClusterUser, RESOURCE, ReviewError, Reviewer, Sender, SessionToken, Shut, Tokens, TokensError, hash_token,
+};
 pub use api::TailConfig;
 pub use limits::LimitsConfig;
 pub use metrics::{Build, ServerMetrics};

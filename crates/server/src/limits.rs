@@ -52,7 +52,8 @@ impl Default for LimitsConfig {
     }
 }
 
-/// Counts what is under way. Identities are names of the tokens file, so their number is bounded by it.
+/// Counts what is under way. Identities are names of the tokens file, of certificates, and of Kubernetes' users who may read:
+/// their number is bounded by who was given a right.
 #[derive(Debug)]
 pub(crate) struct Limits {
     pub(crate) config: LimitsConfig,

@@ -112,7 +112,7 @@ async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
         Right::Scope(scope) => scope,
     };
     let now = Instant::now();
-    let identity = match shared.access.identify(caller, now) {
+    let identity = match shared.access.find_out(caller, now).await {
         Ok(identity) => identity,
         Err(problem) => return problem.into_response(),
     };

@@ -80,7 +80,7 @@ pub enum StartError {
         address: SocketAddr,
     },
     /// The address is reachable from other machines, and nobody has a credential.
-    #[error("cannot listen on `{address}` without credentials, since other machines can reach it: set server.auth.tokensFile or server.tls.clientCAFile, or use 127.0.0.1:{} or [::1]:{}", .address.port(), .address.port())]
+    #[error("cannot listen on `{address}` without credentials, since other machines can reach it: set server.auth.tokensFile, server.auth.kubernetes or server.tls.clientCAFile, or use 127.0.0.1:{} or [::1]:{}", .address.port(), .address.port())]
     NoCredentials {
         /// The address.
         address: SocketAddr,
@@ -91,7 +91,7 @@ pub enum StartError {
 }
 
 /// Whether the server may listen on `address`; to be asked before binding. Loopback always may; what other machines
-/// reach needs TLS, and credentials that come by a tokens file, a source's token or a client certificate.
+/// reach needs TLS, and credentials that come by a tokens file, a source's token, Kubernetes or a client certificate.
 ///
 /// # Errors
 /// [`StartError::NoTls`] or [`StartError::NoCredentials`].

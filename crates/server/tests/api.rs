@@ -218,7 +218,7 @@ async fn health_before_and_after_the_parts_are_there() {
 #[tokio::test]
 async fn the_door_is_shut_to_browsers_and_other_names() {
     let session = SessionToken::new([5; 32]);
-    let setup = Setup { access: AccessConfig { tokens_file: None, senders: Vec::new(), session: Some(session) }, ..Setup::default() };
+    let setup = Setup { access: AccessConfig { session: Some(session), ..AccessConfig::default() }, ..Setup::default() };
     let server = setup.serve().await;
     let link = SessionToken::new([5; 32]).link(server.address());
     for headers in [[("host", "evil.example:80")], [("origin", "http://evil.example")], [("sec-fetch-mode", "cors")], [("x-forwarded-for", "10.0.0.1")]] {
@@ -252,7 +252,7 @@ async fn scopes_decide_what_a_token_may() {
         "/ingest/webhook/{source}",
         post(|axum::Extension(identity): axum::Extension<decklog_audit::access::Identity>| async move { format!("{} {:?}", identity.name, identity.source) }),
     );
-    let setup = Setup { access: AccessConfig { tokens_file: Some(path), senders: Vec::new(), session: None }, routers: vec![ingest], ..Setup::default() };
+    let setup = Setup { access: AccessConfig { tokens_file: Some(path), ..AccessConfig::default() }, routers: vec![ingest], ..Setup::default() };
     let server = setup.serve().await;
     let ask = async |who: &str, method: Method, path: &str| {
         let bearer = format!("Bearer {who}");

@@ -1,4 +1,4 @@
-//! Connections to a server: TCP, and TLS over it where the address says https.
+//! Connections to a server: TCP or a stream that somebody opens, and TLS over it where the address says https.
 
 use std::error::Error;
 use std::io;
@@ -22,44 +22,87 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes connections.
 #[derive(Clone)]
-pub(super) struct Connector {
-    tcp: HttpConnector,
-    tls: Option<Arc<ClientConfig>>,
+pub(crate) struct Connector {
+    way: Way,
+    tls: Option<Tls>,
 }
+
+/// How bytes get there.
+#[derive(Clone)]
+enum Way {
+    Tcp(HttpConnector),
+    Through(Arc<Open>),
+}
+
+/// Opens a stream to the one server there is, by other means than its address.
+pub(crate) type Open = dyn Fn() -> Opening + Send + Sync;
+/// A stream that is being opened.
+pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Stream, Box<dyn Error + Send + Sync>>> + Send>>;
+
+/// TLS over the stream.
+#[derive(Clone)]
+struct Tls {
+    config: Arc<TlsConfigs>,
+    /// Whom the certificate must be for, where that is not the address's host.
+    name: Option<ServerName<'static>>,
+}
+
+/// Gives the configuration of the next handshake: files may have changed since the last one.
+pub(crate) type TlsConfigs = dyn Fn() -> io::Result<Arc<ClientConfig>> + Send + Sync;
 
 impl Connector {
     /// Without TLS.
-    pub(super) fn clear() -> Self {
+    pub(crate) fn clear() -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(PATIENCE));
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
-        Self { tcp, tls: None }
+        Self { way: Way::Tcp(tcp), tls: None }
     }
 
     /// With TLS, always.
-    pub(super) fn tls(config: Arc<ClientConfig>) -> Self {
-        Self { tls: Some(config), ..Self::clear() }
+    pub(crate) fn tls(config: Arc<ClientConfig>) -> Self {
+        Self::clear().over_tls(Arc::new(move || Ok(Arc::clone(&config))), None)
+    }
+
+    /// Over streams that `open` gives.
+    pub(crate) fn through(open: Arc<Open>) -> Self {
+        Self { way: Way::Through(open), tls: None }
+    }
+
+    /// The same with TLS over it.
+    pub(crate) fn over_tls(self, config: Arc<TlsConfigs>, name: Option<ServerName<'static>>) -> Self {
+        Self { tls: Some(Tls { config, name }), ..self }
     }
 }
 
 impl Service<Uri> for Connector {
     type Response = Stream;
     type Error = Box<dyn Error + Send + Sync>;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, Self::Error>> + Send>>;
+    type Future = Opening;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.tcp.poll_ready(context).map_err(Into::into)
+        match &mut self.way {
+            Way::Tcp(tcp) => tcp.poll_ready(context).map_err(Into::into),
+            Way::Through(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let connecting = self.tcp.call(uri);
+        let opening: Opening = match &mut self.way {
+            Way::Tcp(tcp) => {
+                let connecting = tcp.call(uri);
+                Box::pin(async move { Ok(Stream::new(connecting.await?.into_inner())) })
+            }
+            Way::Through(open) => open(),
+        };
         let tls = self.tls.clone();
         Box::pin(async move {
-            let tcp = connecting.await?.into_inner();
-            let Some(config) = tls else { return Ok(Stream::new(tcp)) };
-            let handshake = TlsConnector::from(config).connect(ServerName::try_from(host)?, tcp);
+            let stream = opening.await?;
+            let Some(tls) = tls else { return Ok(stream) };
+            let name = tls.name.map_or_else(|| ServerName::try_from(host), Ok)?;
+            let handshake = TlsConnector::from((tls.config)()?).connect(name, stream.0.into_inner());
             let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no TLS handshake within {} s", PATIENCE.as_secs()));
             Ok(Stream::new(tokio::time::timeout(PATIENCE, handshake).await.map_err(late)??))
         })
@@ -70,10 +113,11 @@ trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
 /// One connection.
-pub(super) struct Stream(TokioIo<Box<dyn Bytes>>);
+pub(crate) struct Stream(TokioIo<Box<dyn Bytes>>);
 
 impl Stream {
-    fn new(bytes: impl Bytes + 'static) -> Self {
+    /// Of bytes that go both ways.
+    pub(crate) fn new(bytes: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self(TokioIo::new(Box::new(bytes)))
     }
 }

@@ -20,26 +20,58 @@ const SYSTEM_FILES: [&str; 4] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 
 /// What `--ca-file`, `--client-cert` and `--client-key` or their variables say.
-pub(super) fn config(flags: &TargetFlags, context: &Context) -> Result<Arc<ClientConfig>, Failure> {
+pub(crate) fn config(flags: &TargetFlags, context: &Context) -> Result<Arc<ClientConfig>, Failure> {
+    config_trusting(None, flags, context)
+}
+
+/// The same, where the authorities to trust without `--ca-file` were found otherwise.
+pub(crate) fn config_trusting(found: Option<RootCertStore>, flags: &TargetFlags, context: &Context) -> Result<Arc<ClientConfig>, Failure> {
     let named = |flag: &Option<PathBuf>, variable: &str| flag.clone().or_else(|| context.variable(variable).map(PathBuf::from));
     let roots = match named(&flags.ca_file, "DECKLOG_CA_FILE") {
         Some(path) => named_roots(&path)?,
-        None => system_roots(context),
+        None => found.unwrap_or_else(|| system_roots(context)),
     };
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_protocol_versions(&[&TLS13, &TLS12]);
-    let builder = builder.map_err(|error| Failure::failed("tls", format!("cannot set TLS up: {error}")))?.with_root_certificates(roots);
-    let mut config = match (named(&flags.client_cert, "DECKLOG_CLIENT_CERT"), named(&flags.client_key, "DECKLOG_CLIENT_KEY")) {
-        (None, None) => builder.with_no_client_auth(),
+    let identity = match (named(&flags.client_cert, "DECKLOG_CLIENT_CERT"), named(&flags.client_key, "DECKLOG_CLIENT_KEY")) {
+        (None, None) => return build(roots, None).map_err(|error| Failure::failed("tls", format!("cannot set TLS up: {error}"))),
         (None, Some(_)) => return Err(Failure::usage("client-cert", "a client key without its certificate").help("add --client-cert FILE")),
-        (Some(certificate), key) => {
-            let key = key.unwrap_or_else(|| certificate.clone());
-            let chain = certificates(&certificate, "client certificate")?;
-            let wrong = |why: String| Failure::usage("client-cert", format!("the client certificate `{}` cannot be used: {why}", certificate.display()));
-            builder.with_client_auth_cert(chain, private_key(&key)?).map_err(|error| wrong(error.to_string()))?
-        }
+        (Some(certificate), key) => (certificate.clone(), certificates(&certificate, "client certificate")?, private_key(&key.unwrap_or(certificate))?),
+    };
+    let (path, chain, key) = identity;
+    let wrong = |error| Failure::usage("client-cert", format!("the client certificate `{}` cannot be used: {error}", path.display()));
+    build(roots, Some((chain, key))).map_err(wrong)
+}
+
+/// What a client shows: its certificate with what stands between it and its authority, and its key.
+pub(crate) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// TLS 1.2 and 1.3 and HTTP/1.1 with these roots; fails when the key is not the certificate's.
+pub(crate) fn build(roots: RootCertStore, identity: Option<Identity>) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_protocol_versions(&[&TLS13, &TLS12])?;
+    let builder = builder.with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Authorities in PEM.
+pub(crate) fn roots_of_pem(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|error| pem_text(&error))?).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err(pem_text(&PemError::NoItemsFound)) } else { Ok(roots) }
+}
+
+/// A client's certificate and key, both in PEM.
+pub(crate) fn identity_of_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(|error| pem_text(&error))?;
+    if chain.is_empty() {
+        return Err(pem_text(&PemError::NoItemsFound));
+    }
+    Ok((chain, PrivateKeyDer::from_pem_slice(key).map_err(|error| pem_text(&error))?))
 }
 
 fn named_roots(path: &Path) -> Result<RootCertStore, Failure> {
@@ -52,15 +84,19 @@ fn named_roots(path: &Path) -> Result<RootCertStore, Failure> {
 }
 
 /// The system's authorities; without any, every server is of an unknown one, and the error then says `--ca-file`.
-fn system_roots(context: &Context) -> RootCertStore {
+pub(crate) fn system_roots(context: &Context) -> RootCertStore {
+    system_roots_by(context.variable("SSL_CERT_FILE"), &|text| context.detail(text))
+}
+
+/// The same; `named` is the file that takes the place of the usual ones.
+pub(crate) fn system_roots_by(named: Option<&str>, detail: &dyn Fn(&str)) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    let named = context.variable("SSL_CERT_FILE");
     for path in named.into_iter().chain(SYSTEM_FILES.into_iter().filter(|_| named.is_none())) {
         let Ok(found) = CertificateDer::pem_file_iter(path) else { continue };
         // Bundles hold old things too; what cannot be read cannot be trusted.
         let (added, _) = roots.add_parsable_certificates(found.filter_map(Result::ok));
         if added > 0 {
-            context.detail(&format!("trusting the {added} authorities of {path}"));
+            detail(&format!("trusting the {added} authorities of {path}"));
             break;
         }
     }
@@ -87,7 +123,7 @@ fn pem_text(error: &PemError) -> String {
 }
 
 /// What went wrong with TLS somewhere below `error`, and what mends it.
-pub(super) fn explain(error: &(dyn Error + 'static)) -> Option<(String, String)> {
+pub(crate) fn explain(error: &(dyn Error + 'static)) -> Option<(String, String)> {
     let mut next = Some(error);
     while let Some(error) = next {
         // An `io::Error` gives the source of what it wraps, not what it wraps.

@@ -2,8 +2,9 @@
 //!
 //! The scripts for bash, zsh and fish are thin: at every key they ask this program, by its hidden command `complete`,
 //! what fits ([`offer`]), so that they know the filter language and the values in the store. The scripts for PowerShell and
-//! elvish are clap's own and know commands and flags.
+//! elvish are clap's own and know commands and flags. The one for kubectl is a program of its own, which kubectl asks.
 
+mod kubectl;
 mod line;
 mod offer;
 mod values;
@@ -29,13 +30,14 @@ use offer::{Candidate, Offer, offer};
   decklog completion zsh > \"${fpath[1]}/_decklog\"
   decklog completion fish > ~/.config/fish/completions/decklog.fish
   decklog completion powershell | Out-String | Invoke-Expression
+  decklog completion kubectl > ~/bin/kubectl_complete-decklog      then chmod +x it: kubectl completes `kubectl decklog`
 
 bash, zsh and fish complete filters too: field names, then the values of the last hour stored, as in user:ma<TAB>; these are
 asked of the target that the command line names, for 0.3 s at most.",
     after_help = "Exit codes: 0 done (decklog help exit-codes)"
 )]
 pub(crate) struct CompletionFlags {
-    /// bash, zsh, fish, powershell or elvish
+    /// bash, zsh, fish, powershell, elvish or kubectl
     #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
     shell: Shell,
 }
@@ -48,6 +50,7 @@ enum Shell {
     #[value(name = "powershell")]
     Power,
     Elvish,
+    Kubectl,
 }
 
 /// Prints it.
@@ -65,6 +68,7 @@ pub(crate) fn run(flags: &CompletionFlags, _context: &Context) -> Outcome {
             Shell::Bash => out.write_all(include_bytes!("completion/decklog.bash")),
             Shell::Zsh => out.write_all(include_bytes!("completion/decklog.zsh")),
             Shell::Fish => out.write_all(include_bytes!("completion/decklog.fish")),
+            Shell::Kubectl => out.write_all(include_bytes!("completion/kubectl_complete-decklog")),
             Shell::Power => generated(clap_complete::Shell::PowerShell, &mut command, out),
             Shell::Elvish => generated(clap_complete::Shell::Elvish, &mut command, out),
         }
@@ -91,6 +95,9 @@ pub(crate) struct CompleteFlags {
     /// The characters at which bash begins a new word
     #[arg(long, value_name = "CHARACTERS", default_value = "", allow_hyphen_values = true)]
     breaks: String,
+    /// Answer as kubectl's completion wants it
+    #[arg(long, conflicts_with = "line")]
+    kubectl: bool,
 }
 
 /// Prints what fits, a line each: the text, a tab, what it is. A text that is not whole yet, to which no space belongs,
@@ -100,7 +107,13 @@ pub(crate) fn complete(flags: &CompleteFlags, context: &Context) -> Outcome {
     let line = flags.line.as_deref().map(|line| Line::read(line, &flags.breaks));
     let words = line.as_ref().map_or(&flags.words, |line| &line.words);
     let mut answer = Answer::new();
-    let told = match offer(words, &mut |field, prefix, target| values::of(field, prefix, target, context)) {
+    let offer = offer(words, &mut |field, prefix, target| values::of(field, prefix, target, context));
+    if flags.kubectl {
+        answer.line(kubectl::lines(&offer).as_bytes())?;
+        answer.flush()?;
+        return Ok(Exit::Done);
+    }
+    let told = match offer {
         Offer::Files => answer.line(b":files"),
         Offer::Candidates(candidates) => candidates.iter().try_for_each(|candidate| tell(candidate, line.as_ref(), &mut answer)),
     };

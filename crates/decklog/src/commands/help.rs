@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
-use clap::CommandFactory;
-
-use crate::cli::{Cli, TEMPLATE};
+use crate::cli::TEMPLATE;
 use crate::commands::Context;
 use crate::config::{CLIENT_VARIABLES, SETTINGS, variable_of};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::invoked::Invoked;
 use crate::output::Answer;
 use crate::suggest::closest;
 
@@ -39,16 +38,16 @@ const TOPICS: [Topic; 6] = [
 ];
 
 /// Prints it.
-pub(crate) fn run(flags: &HelpFlags, _context: &Context) -> Outcome {
-    let text = text(&flags.words)?;
+pub(crate) fn run(flags: &HelpFlags, context: &Context) -> Outcome {
+    let text = text(&flags.words, context.invoked)?;
     let mut answer = Answer::new();
     answer.line(text.trim_end().as_bytes())?;
     answer.flush()?;
     Ok(Exit::Done)
 }
 
-fn text(words: &[String]) -> Result<String, Failure> {
-    let mut command = Cli::command();
+fn text(words: &[String], invoked: Invoked) -> Result<String, Failure> {
+    let mut command = invoked.command();
     command.build();
     if let [word] = words
         && let Some((_, text)) = TOPICS.iter().find(|(name, _)| name == word)
@@ -152,15 +151,18 @@ Fields of filters, with their short names (docs/filter.md says how each is compa
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn every_topic_and_command_has_its_help() {
         for (name, _) in TOPICS {
-            assert!(text(&[name.to_owned()]).unwrap().len() > 100, "{name}");
+            assert!(text(&[name.to_owned()], Invoked::Decklog).unwrap().len() > 100, "{name}");
         }
         for command in Cli::command().get_subcommands() {
-            let shown = text(&[command.get_name().to_owned()]).unwrap();
+            let shown = text(&[command.get_name().to_owned()], Invoked::Decklog).unwrap();
             assert!(shown.contains("Usage:") && shown.contains("Examples:"), "{}", command.get_name());
         }
     }
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_unknown_topic_names_the_nearest() {
-        let failure = text(&["fliter".to_owned()]).unwrap_err();
+        let failure = text(&["fliter".to_owned()], Invoked::Decklog).unwrap_err();
         assert_eq!(failure.help.as_deref(), Some("did you mean `filter`?"));
     }
 

@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError};
 use decklog_capture::import::{Ending, InputError, LocalDelivery, Progress, RemoteDelivery, Summary, find_inputs, import};
 
 use crate::cli::{OutputFormat, SummaryFlags, TEMPLATE, TargetFlags};
-use crate::client::{Client, Refusal, poster};
+use crate::client::{Client, Refusal, cluster, poster};
 use crate::commands::Context;
 use crate::config::{Config, SettingFlags, load_layers};
 use crate::failure::{Exit, Failure, Failures, Outcome};
 use crate::output::{Answer, escape, plural, with_thousands};
 use crate::progress::Bar;
+use crate::target::Choice;
 use crate::wiring::Store;
 
 /// Reads audit logs into a data directory or a running server
@@ -54,8 +55,11 @@ pub(crate) struct ImportFlags {
 pub(crate) fn run(flags: &ImportFlags, context: &Context) -> Outcome {
     let config = settings(flags, context)?;
     let (inputs, path_errors) = find_inputs(&flags.files);
-    let server = flags.target.server.as_deref().or_else(|| context.variable("DECKLOG_SERVER").filter(|_| flags.target.data_dir.is_none()));
-    let client = server.map(|url| Client::new(url, &flags.target, context)).transpose()?;
+    let client = match Choice::of(&flags.target, context.invoked, &|name| context.variable(name)) {
+        Choice::Server(url) => Some(Client::new(&url, &flags.target, context)?),
+        Choice::Cluster => Some(crate::wiring::runtime()?.block_on(cluster::connect(&flags.target, context))?),
+        Choice::DataDir(_) | Choice::Usual => None,
+    };
     if client.is_some() && (flags.cluster.is_some() || flags.redact.is_some() || flags.redaction_key_file.is_some()) {
         let failure = Failure::usage("flags", "--cluster, --redact and --redaction-key-file are the server's to say")
             .help("leave them out, or import with --data-dir; a credential in the server's tokens file names a cluster");

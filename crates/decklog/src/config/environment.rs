@@ -4,10 +4,11 @@ use super::settings::{SETTINGS, Setting};
 use crate::suggest::closest;
 
 /// Variables that are no settings of the server, with what they do.
-pub(crate) const CLIENT_VARIABLES: [(&str, &str); 11] = [
+pub(crate) const CLIENT_VARIABLES: [(&str, &str); 12] = [
     ("DECKLOG_SERVER", "the server that search, tail, import and the other reading commands ask, as --server"),
     ("DECKLOG_DATA_DIR", "the data directory, as --data-dir"),
     ("DECKLOG_CONFIG", "the file `serve` and `config check` read, as --config"),
+    ("DECKLOG_SERVICE", "decklog's Service in the kubeconfig's cluster, as --service"),
     ("DECKLOG_TOKEN_FILE", "a file with the bearer token for the server, as --token-file"),
     ("DECKLOG_TOKEN", "the bearer token itself; the file is the safer way"),
     ("DECKLOG_CA_FILE", "the authorities to trust at https:// servers, as --ca-file"),

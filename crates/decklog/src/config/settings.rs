@@ -8,7 +8,7 @@ use decklog_store::TablePlace;
 use super::sources::read_sources;
 use super::units::{parse_duration, parse_size};
 use super::yaml::{Node, Spot, Value};
-use super::{Config, LogFormat, RedactMode};
+use super::{Config, KubernetesAuth, LogFormat, RedactMode};
 use crate::suggest::closest;
 
 /// Something wrong with a setting's value.
@@ -140,6 +140,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         doc: "The file of bearer tokens: NAME SCOPE[,SCOPE] SHA256-HEX [source=S cluster=C] a line\nScopes are send, read and admin. Without it, programs on this machine need no token.",
         apply: |config, node| text(node, |value| {
             config.server.tokens_file = optional_path(value);
+            Ok(())
+        }),
+    },
+    Setting {
+        path: "server.auth.kubernetes",
+        flag: "auth-kubernetes",
+        value_name: "off|on|FILE",
+        default: "off",
+        example: "on",
+        doc: "Whether tokens of Kubernetes are taken too: off, on (the cluster this runs in), or the path of a kubeconfig
+Who may get and list auditevents.decklog.io in the whole cluster may read, and with every verb do everything. With it, programs on this machine need a token too (docs/kubectl.md).",
+        apply: |config, node| text(node, |value| {
+            config.server.kubernetes = match value {
+                "off" | "false" | "" => KubernetesAuth::Off,
+                "on" | "true" => KubernetesAuth::InCluster,
+                path if path.contains('/') => KubernetesAuth::Kubeconfig(PathBuf::from(path)),
+                other => return Err((not("off, on or the path of a kubeconfig", other), Some("a path has a slash, such as /etc/decklog/kubeconfig".to_owned()))),
+            };
             Ok(())
         }),
     },

@@ -62,7 +62,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
             "13:29+5 `sources`: a source has no `token` | secrets come by file: write the token to a file and name it in `tokenFile`",
             "14:5+1 `sources`: a source is a map, not a number | {name: prod, type: webhook}",
             "15:1+6 `colour` is not a setting | settings here: dataDir, cluster, server, sources, journal, table, retention, redact, log",
-            "8:11+12 `server.listen`: `0.0.0.0:7080` can be reached from other machines, which needs TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile or server.tls.clientCAFile | or stay on this machine: 127.0.0.1:7080",
+            "8:11+12 `server.listen`: `0.0.0.0:7080` can be reached from other machines, which needs TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile, server.auth.kubernetes or server.tls.clientCAFile | or stay on this machine: 127.0.0.1:7080",
         ]
     );
 }

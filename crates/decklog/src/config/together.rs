@@ -1,6 +1,6 @@
 //! What no setting can check alone: which of them belong together.
 
-use super::{Config, SourceKind};
+use super::{Config, KubernetesAuth, SourceKind};
 
 /// A setting that does not go with the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +21,16 @@ pub(crate) fn clashes(config: &Config) -> Vec<Clash> {
     let listen = server.listen;
     let has_tls = server.tls.cert_file.is_some() && server.tls.key_file.is_some();
     let with_token = |kind: &SourceKind| matches!(kind, SourceKind::Webhook { token_file: Some(_) });
-    let has_credentials = server.tokens_file.is_some() || server.tls.client_ca_file.is_some() || config.sources.iter().any(|source| with_token(&source.kind));
+    let has_credentials = server.tokens_file.is_some()
+        || server.kubernetes != KubernetesAuth::Off
+        || server.tls.client_ca_file.is_some()
+        || config.sources.iter().any(|source| with_token(&source.kind));
     let others_may_reach_it = !listen.ip().to_canonical().is_loopback();
     if others_may_reach_it && (!has_tls || !has_credentials) {
         let missing = match (has_tls, has_credentials) {
-            (false, false) => "TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile or server.tls.clientCAFile",
+            (false, false) => "TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile, server.auth.kubernetes or server.tls.clientCAFile",
             (false, true) => "TLS: set server.tls.certFile and server.tls.keyFile",
-            _ => "credentials: set server.auth.tokensFile or server.tls.clientCAFile",
+            _ => "credentials: set server.auth.tokensFile, server.auth.kubernetes or server.tls.clientCAFile",
         };
         let message = format!("`{listen}` can be reached from other machines, which needs {missing}");
         clash("server.listen", message, format!("or stay on this machine: 127.0.0.1:{}", listen.port()));

@@ -25,6 +25,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::keys::{cursor_key, keep_cursor_key, random_bytes};
 use super::quarantine::QuarantineFiles;
+use super::reviews::reviewer;
 use super::signals::Signals;
 use super::sources::{Tails, source_lister};
 use super::store::Store;
@@ -37,13 +38,15 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let tls = tls(&config)?;
     let senders = senders(&config)?;
     // Where credentials are set up, the printed link would be one more, in whatever collects our stderr.
-    let has_credentials = config.server.tokens_file.is_some() || !senders.is_empty() || config.server.tls.client_ca_file.is_some();
+    let reviewer = reviewer(&config)?;
+    let has_credentials =
+        config.server.tokens_file.is_some() || !senders.is_empty() || reviewer.is_some() || config.server.tls.client_ca_file.is_some();
     let session = if has_credentials { None } else { Some(SessionToken::new(random_bytes()?)) };
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| listen_failure(&error, address))?;
     let address = listener.local_addr().map_err(|error| listen_failure(&error, address))?;
     let link = session.as_ref().map(|session| if tls.is_some() { session.tls_link(address) } else { session.link(address) });
-    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders, session }
+    let access = AccessConfig { tokens_file: config.server.tokens_file.clone(), senders, session, reviewer }
         .build()
         .map_err(|error| Failure::usage("tokens-file", error.to_string()))?;
 

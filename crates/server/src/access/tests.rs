@@ -23,7 +23,7 @@ fn with_file(text: &str) -> (tempfile::TempDir, Access) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tokens");
     std::fs::write(&path, text).unwrap();
-    let access = AccessConfig { tokens_file: Some(path), senders: Vec::new(), session: None }.build().unwrap();
+    let access = AccessConfig { tokens_file: Some(path), ..AccessConfig::default() }.build().unwrap();
     (directory, access)
 }
 
@@ -71,7 +71,7 @@ fn the_link_is_exchanged_for_a_cookie() {
     let link = session.link("127.0.0.1:7080".parse().unwrap());
     let target = link.strip_prefix("http://127.0.0.1:7080").unwrap().to_owned();
     assert_eq!(format!("{session:?}"), "SessionToken(…)");
-    let access = AccessConfig { tokens_file: None, senders: Vec::new(), session: Some(session) }.build().unwrap();
+    let access = AccessConfig { session: Some(session), ..AccessConfig::default() }.build().unwrap();
     let exchange = |peer: &str, target: &str, headers: &[(&str, &str)]| with_caller(peer, &Method::GET, target, headers, |caller| access.exchange(caller));
     let browser = [HOST, ("sec-fetch-site", "none")];
     let cookie = exchange("127.0.0.1:5", &target, &browser).unwrap().unwrap();
@@ -121,7 +121,7 @@ fn a_changed_tokens_file_is_read_again_and_a_wrong_one_is_not_taken() {
 fn errors_of_the_file_name_it_and_all_lines() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tokens");
-    let build = || AccessConfig { tokens_file: Some(path.clone()), senders: Vec::new(), session: None }.build().unwrap_err().to_string();
+    let build = || AccessConfig { tokens_file: Some(path.clone()), ..AccessConfig::default() }.build().unwrap_err().to_string();
     assert!(build().starts_with("cannot read the tokens file "));
     std::fs::write(&path, "a\nb\n").unwrap();
     let text = build();
@@ -152,7 +152,7 @@ fn paths_ask_for_their_rights() {
 #[test]
 fn a_source_with_a_token_of_its_own_closes_the_open_door() {
     let sender = Sender { source: "prod".into(), cluster: Some("eu".into()), hash: hash_token("secret-of-prod") };
-    let access = AccessConfig { tokens_file: None, senders: vec![sender], session: None }.build().unwrap();
+    let access = AccessConfig { senders: vec![sender], ..AccessConfig::default() }.build().unwrap();
     assert!(!access.has_open_door());
     let uri = Uri::from_static("/ingest/webhook/prod");
     let mut headers = HeaderMap::new();
@@ -179,7 +179,7 @@ fn under_tls_the_cookie_is_for_tls_only() {
     let session = SessionToken::new([9; 32]);
     let link = session.tls_link("127.0.0.1:7080".parse().unwrap());
     let target: Uri = link.strip_prefix("https://127.0.0.1:7080").unwrap().parse().unwrap();
-    let access = AccessConfig { tokens_file: None, senders: Vec::new(), session: Some(session) }.build().unwrap();
+    let access = AccessConfig { session: Some(session), ..AccessConfig::default() }.build().unwrap();
     let connection = Connection { peer: "127.0.0.1:5".parse().unwrap(), transport: Transport::Tls, certificate: None };
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, "127.0.0.1:7080".parse().unwrap());
@@ -191,4 +191,37 @@ fn under_tls_the_cookie_is_for_tls_only() {
         let caller = Caller { connection: &connection, method: &Method::POST, uri: &target, headers: &headers };
         assert_eq!(access.identify(caller, Instant::now()).is_ok(), may, "{origin}");
     }
+}
+
+#[tokio::test]
+async fn kubernetes_is_asked_only_about_tokens_that_nobody_here_knows() {
+    use std::sync::atomic::Ordering;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tokens");
+    std::fs::write(&path, format!("prod send {HASH_FOO} source=s\n")).unwrap();
+    let cluster = super::reviews::tests::FakeCluster::allowing(&["alice get", "alice list", "foo *"]);
+    let access = AccessConfig { tokens_file: Some(path), reviewer: Some(cluster.clone()), ..AccessConfig::default() }.build().unwrap();
+    let uri = Uri::from_static("/api/v1/events");
+    let connection = Connection { peer: "10.0.0.1:5".parse().unwrap(), transport: Transport::Tls, certificate: None };
+    let find_out = async |authorization: Option<&str>| {
+        let headers: HeaderMap = authorization.map(|value| (header::AUTHORIZATION, value.parse().unwrap())).into_iter().collect();
+        let caller = Caller { connection: &connection, method: &Method::GET, uri: &uri, headers: &headers };
+        access.find_out(caller, Instant::now()).await
+    };
+    assert_eq!(&*find_out(Some("Bearer foo")).await.unwrap().name, "prod", "the file goes first");
+    assert!(find_out(None).await.is_err() && find_out(Some("Basic alice")).await.is_err());
+    assert_eq!(cluster.n_asked.load(Ordering::Relaxed), 0);
+    let alice = find_out(Some("bearer alice")).await.unwrap();
+    assert_eq!((&*alice.name, alice.scopes.as_slice(), &*alice.peer), ("alice", &[Scope::Read][..], "10.0.0.1:5"));
+    assert_eq!(find_out(Some("Bearer bob")).await.unwrap_err().kind, ProblemKind::Forbidden);
+    assert_eq!(find_out(Some("Bearer nobody")).await.unwrap_err().kind, ProblemKind::Unauthenticated);
+}
+
+#[test]
+fn kubernetes_closes_the_open_door() {
+    let cluster = super::reviews::tests::FakeCluster::allowing(&[]);
+    let access = AccessConfig { reviewer: Some(cluster), ..AccessConfig::default() }.build().unwrap();
+    assert!(!access.has_open_door());
+    let problem = ask(&access, "127.0.0.1:5", &Method::GET, "/", &[HOST]).unwrap_err();
+    assert!(problem.kind == ProblemKind::Unauthenticated && problem.detail.contains("a token of Kubernetes"), "{problem:?}");
 }

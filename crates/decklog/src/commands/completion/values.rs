@@ -10,9 +10,10 @@ use decklog_audit::filter::fields::Field;
 use decklog_audit::search::{FacetRequest, Order, TimeRange};
 
 use crate::cli::TargetFlags;
+use crate::client::cluster;
 use crate::commands::Context;
 use crate::failure::Failures;
-use crate::target::{Question, Target};
+use crate::target::{Choice, Question, Target};
 
 /// How long somebody waits for a key.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -47,6 +48,10 @@ fn read(given: &[String]) -> Option<TargetFlags> {
 }
 
 fn ask(field: &Field, prefix: &str, flags: &TargetFlags, context: &Context) -> Result<Vec<(String, u64)>, Failures> {
+    // A credential plugin may open a browser: nobody expects that of a key.
+    if Choice::of(flags, context.invoked, &|name| context.variable(name)) == Choice::Cluster && cluster::runs_a_program(flags, context) {
+        return Ok(Vec::new());
+    }
     let target = Target::choose(flags, context)?;
     let Some((_, last)) = target.extent()?.times else { return Ok(Vec::new()) };
     // An hour before the newest event and not before now: an old import has values too.
