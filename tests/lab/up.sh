@@ -90,7 +90,8 @@ start fakekubelet fakekubelet -addr 127.0.0.1:$P_KL -cert kubelet-server.crt -ke
 start kcm kube-controller-manager --kubeconfig="$OUT/kcm.kubeconfig" --authentication-kubeconfig="$OUT/kcm.kubeconfig" \
   --authorization-kubeconfig="$OUT/kcm.kubeconfig" --bind-address=127.0.0.1 --secure-port=$P_KCM --service-account-private-key-file=sa.key \
   --root-ca-file=ca.crt --cluster-signing-cert-file=ca.crt --cluster-signing-key-file=ca.key --use-service-account-credentials=true \
-  --leader-elect=false --client-ca-file=ca.crt --controllers='*'
+  --leader-elect=false --client-ca-file=ca.crt --controllers='*' \
+  --node-monitor-grace-period=1h # the fake kubelet sends no heartbeats, and pods are to stay ready
 
 # ---- what the traffic scripts expect to be there ----
 K="kubectl --kubeconfig=$OUT/admin.kubeconfig --cache-dir=$OUT/kubectl-cache"

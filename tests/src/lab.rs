@@ -75,6 +75,28 @@ impl Cluster {
         String::from_utf8_lossy(&ran.stdout).into_owned()
     }
 
+    /// The kubeconfig of one of `up.sh`'s users.
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.folder.join(format!("{user}.kubeconfig"))
+    }
+
+    /// A program of the lab, such as `kubectl`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.binaries.join(name)
+    }
+
+    /// The folder of its keys and certificates; the authority is `ca`.
+    pub fn pki(&self) -> PathBuf {
+        self.folder.join("pki")
+    }
+
+    /// Creates or changes objects as admin.
+    pub fn apply(&self, objects: &str) {
+        let file = self.folder.join("apply.yaml");
+        std::fs::write(&file, objects).expect("the test folder is writable");
+        self.kubectl(&["apply", "-f", text(&file)]);
+    }
+
     /// The file its log backend writes.
     pub fn audit_log(&self) -> PathBuf {
         self.folder.join("audit.log")

@@ -65,7 +65,7 @@ impl Choice {
         if let Some(path) = variable("DECKLOG_DATA_DIR") {
             return Self::DataDir(PathBuf::from(path));
         }
-        if invoked.by_kubectl() || variable("DECKLOG_SERVICE").is_some() { Self::Cluster } else { Self::Usual }
+        if invoked.by_kubectl() { Self::Cluster } else { Self::Usual }
     }
 }
 
@@ -227,8 +227,7 @@ mod tests {
         }
         assert_eq!(chosen(none(), Kubectl, &server), Choice::Server("http://s".to_owned()));
         assert_eq!(chosen(none(), Kubectl, &server[1..]), Choice::DataDir("d".into()));
-        assert_eq!(chosen(none(), Decklog, &server[2..]), Choice::Cluster);
-        assert_eq!(chosen(none(), Decklog, &server[3..]), Choice::Usual, "a kubeconfig alone chooses nothing");
+        assert_eq!(chosen(none(), Decklog, &server[2..]), Choice::Usual, "a kubeconfig and a Service alone choose nothing");
         assert_eq!(chosen(none(), Kubectl, &[]), Choice::Cluster);
         assert_eq!(chosen(none(), KubectlCompletion, &[]), Choice::Cluster);
     }

@@ -23,8 +23,8 @@ use http::{HeaderMap, Method, Uri, header};
 use tokio::time::Instant;
 
 pub use door::Shut;
-pub use reviews::{ClusterUser, RESOURCE, ReviewError, Reviewer};
 use reviews::Reviews;
+pub use reviews::{ClusterUser, RESOURCE, ReviewError, Reviewer};
 pub(crate) use tokens::is_name;
 pub use tokens::{Tokens, TokensError, hash_token};
 

@@ -1,6 +1,8 @@
 //! A real kube-apiserver posts its webhook to decklog, which tails its log file at the same time: the same event by two
-//! ways is one event, and what is stored is the log, byte for byte.
+//! ways is one event, and what is stored is the log, byte for byte. And `kubectl decklog`, in [`kubectl`].
 #![allow(clippy::unwrap_used, reason = "a test suite: what fails here fails the test")]
+
+mod kubectl;
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use http::StatusCode;
 use rustls::RootCertStore;
 use serde::Deserialize;
 
-use super::connector::{Connector, Stream};
+use super::connector::{Connector, Open, Opening, Stream};
 use super::{Bearer, Client, encoded, tls, token};
 use crate::cli::TargetFlags;
 use crate::commands::Context;
@@ -90,9 +90,8 @@ fn or_none(name: &str) -> &str {
 /// Finds the server: the Service that was named, else the one with the label.
 async fn find(api: &Api, named: Option<&str>) -> Result<Found, Failure> {
     let Some(path) = named else { return find::choose(&labelled(api).await?).map_err(|error| not_found(&error, api)) };
-    let (namespace, name) = find::split_path(path).ok_or_else(|| {
-        Failure::usage("service", format!("`{path}` does not name a Service")).help("--service NAMESPACE/NAME, such as decklog/decklog")
-    })?;
+    let (namespace, name) = find::split_path(path)
+        .ok_or_else(|| Failure::usage("service", format!("`{path}` does not name a Service")).help("--service NAMESPACE/NAME, such as decklog/decklog"))?;
     let service: Service = api.get(&format!("/api/v1/namespaces/{namespace}/services/{name}")).await.map_err(|error| failure_of(&error))?;
     find::of_service(&service).map_err(|error| not_found(&error, api))
 }
@@ -123,9 +122,8 @@ fn not_found(error: &NotFound, api: &Api) -> Failure {
                 .note(format!("without a name only one in the namespace `{HOME}` is taken: whoever made the Service gets your token"))
         }
         NotFound::NoPort(path) => Failure::failed("no-service", format!("the Service {path} has no port named https or http")).help("is it decklog's?"),
-        NotFound::NoSelector(path) => {
-            Failure::failed("no-service", format!("the Service {path} has no pods of its own, so no port can be forwarded")).help("name its address with --server")
-        }
+        NotFound::NoSelector(path) => Failure::failed("no-service", format!("the Service {path} has no pods of its own, so no port can be forwarded"))
+            .help("name its address with --server"),
     }
 }
 
@@ -137,7 +135,9 @@ async fn authority(api: &Api, found: &Found, context: &Context) -> Result<Option
         data: std::collections::BTreeMap<String, String>,
     }
     let Some(name) = &found.authority else { return Ok(None) };
-    let wrong = |why: String| Failure::failed("ca-configmap", format!("the ConfigMap {}/{name} does not give the authority of decklog's certificate: {why}", found.namespace));
+    let wrong = |why: String| {
+        Failure::failed("ca-configmap", format!("the ConfigMap {}/{name} does not give the authority of decklog's certificate: {why}", found.namespace))
+    };
     if !find::is_name(name) {
         return Err(wrong("that is no name".to_owned()));
     }
@@ -154,8 +154,8 @@ async fn authority(api: &Api, found: &Found, context: &Context) -> Result<Option
 }
 
 /// Opens a stream to a pod that is ready at that moment: pods come and go while a tail goes on.
-fn opener(api: Arc<Api>, found: Found) -> Arc<super::connector::Open> {
-    Arc::new(move || {
+fn opener(api: Arc<Api>, found: Found) -> Arc<Open> {
+    Arc::new(move || -> Opening {
         let (api, found) = (Arc::clone(&api), found.clone());
         Box::pin(async move {
             let opening = open(&api, &found);

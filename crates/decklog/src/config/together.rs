@@ -28,7 +28,9 @@ pub(crate) fn clashes(config: &Config) -> Vec<Clash> {
     let others_may_reach_it = !listen.ip().to_canonical().is_loopback();
     if others_may_reach_it && (!has_tls || !has_credentials) {
         let missing = match (has_tls, has_credentials) {
-            (false, false) => "TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile, server.auth.kubernetes or server.tls.clientCAFile",
+            (false, false) => {
+                "TLS and credentials: set server.tls.certFile and server.tls.keyFile, and server.auth.tokensFile, server.auth.kubernetes or server.tls.clientCAFile"
+            }
             (false, true) => "TLS: set server.tls.certFile and server.tls.keyFile",
             _ => "credentials: set server.auth.tokensFile, server.auth.kubernetes or server.tls.clientCAFile",
         };

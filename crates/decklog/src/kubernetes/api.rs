@@ -19,11 +19,11 @@ use rustls_pki_types::ServerName;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::Access;
 use super::credential::{Credential, CredentialError};
 use super::kubeconfig::Roots;
-use super::Access;
-use crate::client::{innermost, tls};
 use crate::client::connector::{Connector, TlsConfigs};
+use crate::client::{innermost, tls};
 
 /// How long an answer's head may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -190,7 +190,8 @@ impl Api {
     async fn send(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, ApiError> {
         // Before the connection: a plugin may give the certificate for it.
         let token = self.token().await?;
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.server)).body(Full::new(body)).map_err(|error| self.odd(&error.to_string()))?;
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.server)).body(Full::new(body)).map_err(|error| self.odd(&error.to_string()))?;
         *request.headers_mut() = headers;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(concat!("decklog/", env!("CARGO_PKG_VERSION"))));

@@ -185,10 +185,8 @@ mod tests {
         );
         let program = folder.path().join("login");
         std::fs::write(&program, format!("cd '{}'\n{script}\n", folder.path().display())).unwrap();
-        let plugin = Plugin::of(&format!(
-            "{{command: sh, args: ['{}'], apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}}",
-            program.display()
-        ));
+        let plugin =
+            Plugin::of(&format!("{{command: sh, args: ['{}'], apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}}", program.display()));
         let credential = credential(Login::Plugin(Box::new(plugin)));
         [token(&credential).await, token(&credential).await]
     }

@@ -313,7 +313,9 @@ impl ClusterEntry {
             return Err(format!("has no address in `server`: `{server}`"));
         }
         if self.proxy_url.as_deref().is_some_and(|url| !url.is_empty()) {
-            return Err("is behind a proxy (`proxy-url`), through which decklog does not go: forward the port with kubectl, and name it with --server".to_owned());
+            return Err(
+                "is behind a proxy (`proxy-url`), through which decklog does not go: forward the port with kubectl, and name it with --server".to_owned()
+            );
         }
         if self.insecure_skip_tls_verify == Some(true) {
             return Err("has `insecure-skip-tls-verify`: decklog sends a token to nobody it does not know; give it `certificate-authority-data`".to_owned());

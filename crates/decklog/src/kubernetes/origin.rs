@@ -90,11 +90,7 @@ impl Origin {
 ///
 /// # Errors
 /// When there is no kubeconfig, or it does not say enough.
-pub(crate) fn find_access<'a>(
-    flag: Option<&Path>,
-    context: Option<&str>,
-    variable: &dyn Fn(&str) -> Option<&'a str>,
-) -> Result<Access, KubeconfigError> {
+pub(crate) fn find_access<'a>(flag: Option<&Path>, context: Option<&str>, variable: &dyn Fn(&str) -> Option<&'a str>) -> Result<Access, KubeconfigError> {
     Origin::choose(flag, variable, &|path| path.exists())?.access(context)
 }
 
@@ -133,7 +129,11 @@ mod tests {
     fn missing_files_of_a_list_are_passed_over_but_not_all_of_them() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-        std::fs::write(&second, "current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\nclusters: [{name: k, cluster: {server: 'https://k:6443/'}}]\n").unwrap();
+        std::fs::write(
+            &second,
+            "current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\nclusters: [{name: k, cluster: {server: 'https://k:6443/'}}]\n",
+        )
+        .unwrap();
         assert_eq!(Origin::Listed(vec![first.clone(), second]).access(None).unwrap().server, "https://k:6443");
         let error = Origin::Listed(vec![first.clone()]).access(None).unwrap_err().to_string();
         assert!(error.contains("$KUBECONFIG") && error.contains("first"), "{error}");

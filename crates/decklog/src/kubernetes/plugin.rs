@@ -136,8 +136,7 @@ impl Plugin {
 
     /// What it is asked.
     fn request(&self, interactive: bool) -> String {
-        let request =
-            Request { api_version: self.version(), kind: "ExecCredential", spec: RequestSpec { interactive, cluster: self.cluster.as_ref() } };
+        let request = Request { api_version: self.version(), kind: "ExecCredential", spec: RequestSpec { interactive, cluster: self.cluster.as_ref() } };
         serde_json::to_string(&request).expect("strings and booleans are always JSON")
     }
 
@@ -253,7 +252,10 @@ mod tests {
             ("exit 3".to_owned(), "failed (exit status: 3)"),
             ("echo hello-token".to_owned(), "not the JSON"),
             ("true".to_owned(), "not the JSON"),
-            (r#"echo '{"apiVersion":"client.authentication.k8s.io/v1alpha1","kind":"ExecCredential"}'"#.to_owned(), "no ExecCredential of `client.authentication.k8s.io/v1`"),
+            (
+                r#"echo '{"apiVersion":"client.authentication.k8s.io/v1alpha1","kind":"ExecCredential"}'"#.to_owned(),
+                "no ExecCredential of `client.authentication.k8s.io/v1`",
+            ),
             (says("null"), "no status"),
             (says("{}"), "neither a token nor a certificate"),
             (says(r#"{"token":"t","expirationTimestamp":"soon"}"#), "no time"),

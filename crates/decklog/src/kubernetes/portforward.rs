@@ -255,10 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn why_a_port_is_of_no_use_is_told_by_the_read() {
-        for (message, part) in [
-            (&b"\x01error forwarding port 7080: connection refused"[..], "connection refused"),
-            (b"\x07x", "channel 7"),
-        ] {
+        for (message, part) in [(&b"\x01error forwarding port 7080: connection refused"[..], "connection refused"), (b"\x07x", "channel 7")] {
             let (mut kubelet, mut stream) = Kubelet::pair();
             kubelet.begin().await;
             kubelet.say(message).await;

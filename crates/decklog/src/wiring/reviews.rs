@@ -21,7 +21,9 @@ const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews
 
 /// Who is asked, if the configuration says so. That the cluster is away now is no reason not to start.
 pub(super) fn reviewer(config: &Config) -> Result<Option<Arc<dyn Reviewer>>, Failure> {
-    let variables: BTreeMap<String, String> = std::env::vars().collect();
+    // Some of them may be no text.
+    let variables: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let variable = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let origin = match &config.server.kubernetes {
         KubernetesAuth::Off => return Ok(None),
@@ -89,20 +91,17 @@ impl Reviewer for Cluster {
     }
 }
 
-/// A token that is not authenticated is nobody's, unless an authenticator could not tell.
+/// Of a token that is not authenticated, Kubernetes does not say whether it is wrong or an authenticator could not tell.
 fn read_user(status: TokenStatus) -> Result<Option<ClusterUser>, ReviewError> {
     let User { username, uid, groups, extra } = status.user;
-    match (status.authenticated, status.error.is_empty()) {
-        (true, _) if username.is_empty() => Err(ReviewError("the TokenReview has no user".to_owned())),
-        (true, _) => Ok(Some(ClusterUser { name: username, uid, groups, extra })),
-        (false, _) => {
-            if !status.error.is_empty() {
-                // Also what a wrong token brings: "invalid bearer token".
-                tracing::debug!(error = status.error, "a token is not authenticated");
-            }
-            Ok(None)
-        }
+    if !status.authenticated {
+        tracing::debug!(error = status.error, "a token is not authenticated");
+        return Ok(None);
     }
+    if username.is_empty() {
+        return Err(ReviewError("the TokenReview has no user".to_owned()));
+    }
+    Ok(Some(ClusterUser { name: username, uid, groups, extra }))
 }
 
 /// Whether a user may do it in the whole cluster: without a namespace.
@@ -136,7 +135,9 @@ mod tests {
 
     #[test]
     fn answers_of_kubernetes() {
-        let user = status(json!({"authenticated": true, "user": {"username": "alice", "groups": ["dev", "system:authenticated"], "extra": {"k": ["v"]}}, "audiences": ["a"]}));
+        let user = status(
+            json!({"authenticated": true, "user": {"username": "alice", "groups": ["dev", "system:authenticated"], "extra": {"k": ["v"]}}, "audiences": ["a"]}),
+        );
         let user = user.unwrap().unwrap();
         assert_eq!((user.name.as_str(), user.groups.len(), user.extra["k"].as_slice()), ("alice", 2, &["v".to_owned()][..]));
         assert_eq!(status(json!({"user": {}, "error": "[invalid bearer token]"})).unwrap(), None);

@@ -39,8 +39,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let senders = senders(&config)?;
     // Where credentials are set up, the printed link would be one more, in whatever collects our stderr.
     let reviewer = reviewer(&config)?;
-    let has_credentials =
-        config.server.tokens_file.is_some() || !senders.is_empty() || reviewer.is_some() || config.server.tls.client_ca_file.is_some();
+    let has_credentials = config.server.tokens_file.is_some() || !senders.is_empty() || reviewer.is_some() || config.server.tls.client_ca_file.is_some();
     let session = if has_credentials { None } else { Some(SessionToken::new(random_bytes()?)) };
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| listen_failure(&error, address))?;

@@ -24,7 +24,7 @@ fn filters_are_completed_with_values_of_a_data_directory_and_of_a_server() {
 #[test]
 fn every_shell_has_a_script() {
     let folder = Folder::new();
-    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish", "kubectl"] {
         let out = folder.run(&["completion", shell]);
         assert!(out.code == 0 && out.stdout.contains("decklog"), "{shell}: {}", out.stderr);
     }

@@ -192,7 +192,9 @@ fn missing_right(name: &str) -> String {
 
 /// Not a 401: the token may well be good.
 fn unknown(inside: String) -> Problem {
-    Problem::new(ProblemKind::Unavailable, "Kubernetes cannot say now whom the token belongs to; the server's log says why").inside(inside).retry_after(RETRY_AFTER)
+    Problem::new(ProblemKind::Unavailable, "Kubernetes cannot say now whom the token belongs to; the server's log says why")
+        .inside(inside)
+        .retry_after(RETRY_AFTER)
 }
 
 #[cfg(test)]

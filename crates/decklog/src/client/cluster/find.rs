@@ -219,7 +219,9 @@ pub(super) fn ready_pod(pods: &[Pod], target: &TargetPort) -> Result<(String, u1
     };
     let port = match target {
         TargetPort::Number(number) => Some(*number),
-        TargetPort::Name(name) => pod.spec.containers.iter().flat_map(|container| &container.ports).find(|port| port.name == *name).map(|port| port.container_port),
+        TargetPort::Name(name) => {
+            pod.spec.containers.iter().flat_map(|container| &container.ports).find(|port| port.name == *name).map(|port| port.container_port)
+        }
     };
     let port = port.ok_or_else(|| format!("{} has no port of the name the Service asks for", pod.metadata.name))?;
     Ok((pod.metadata.name.clone(), port))
@@ -260,7 +262,10 @@ mod tests {
         let (namespace, name) = path.split_once('/').unwrap();
         let mut spec = json!({"clusterIP": "10.96.0.7", "selector": {"app": name}, "ports": [{"name": "https", "port": 7443, "targetPort": "https"}]});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        serde_json::from_value(json!({"metadata": {"name": name, "namespace": namespace, "annotations": {"decklog.io/ca-configmap": "decklog-ca"}}, "spec": spec})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": name, "namespace": namespace, "annotations": {"decklog.io/ca-configmap": "decklog-ca"}}, "spec": spec}),
+        )
+        .unwrap()
     }
 
     fn plain(path: &str) -> Service {
@@ -270,7 +275,10 @@ mod tests {
     #[test]
     fn one_at_home_is_taken() {
         let found = choose(&[plain("team-a/decklog"), plain("decklog/decklog")]).unwrap();
-        assert_eq!((found.path().as_str(), found.base().as_str(), found.selector().as_str()), ("decklog/decklog", "https://decklog.decklog.svc:7443", "app=decklog"));
+        assert_eq!(
+            (found.path().as_str(), found.base().as_str(), found.selector().as_str()),
+            ("decklog/decklog", "https://decklog.decklog.svc:7443", "app=decklog")
+        );
         assert_eq!((found.target, found.authority.as_deref()), (TargetPort::Name("https".to_owned()), Some("decklog-ca")));
     }
 
@@ -292,7 +300,8 @@ mod tests {
 
     #[test]
     fn a_port_is_known_by_its_name_then_by_its_protocol_then_by_its_number() {
-        let port = |ports: serde_json::Value| of_service(&service("decklog/decklog", json!({"ports": ports}))).map(|found| (found.port, found.is_tls, found.target));
+        let port =
+            |ports: serde_json::Value| of_service(&service("decklog/decklog", json!({"ports": ports}))).map(|found| (found.port, found.is_tls, found.target));
         let number = TargetPort::Number;
         assert_eq!(port(json!([{"name": "http", "port": 80}, {"name": "https", "port": 443, "targetPort": 7443}])), Ok((443, true, number(7443))));
         assert_eq!(port(json!([{"name": "web", "port": 443, "appProtocol": "https"}])), Ok((443, true, number(443))));

@@ -20,7 +20,9 @@ fn with_user(user: &str) -> Result<Access, String> {
 }
 
 fn with_cluster(cluster: &str) -> Result<Access, String> {
-    let text = format!("current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\nclusters: [{{name: k, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{token: t}}}}]\n");
+    let text = format!(
+        "current-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\nclusters: [{{name: k, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{token: t}}}}]\n"
+    );
     read(&[&text]).access(None).map_err(|error| error.to_string())
 }
 
@@ -72,7 +74,10 @@ fn the_first_file_holds() {
 fn what_is_not_there_is_named() {
     let error = |text: &str| read(&[text]).access(None).unwrap_err().to_string();
     assert_eq!(error(""), "the kubeconfig has no current context; its contexts: none");
-    assert_eq!(error("current-context: c\ncontexts: [{name: c, context: {cluster: k}}]"), "the context `c` names the cluster `k`, which is not in the kubeconfig");
+    assert_eq!(
+        error("current-context: c\ncontexts: [{name: c, context: {cluster: k}}]"),
+        "the context `c` names the cluster `k`, which is not in the kubeconfig"
+    );
     let dangling = "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nclusters: [{name: k, cluster: {server: 'https://k'}}]";
     assert_eq!(error(dangling), "the context `c` names the user `u`, which is not in the kubeconfig");
 }
