@@ -183,7 +183,7 @@ fn kubectl_decklog_reads_through_the_cluster_with_the_users_token() {
 
     // No pod, then another one.
     lab.remove_pod(server.port);
-    refused(&lab.plugin("alice", &all), 3, &["no pod behind the Service decklog/decklog is ready"]);
+    refused(&lab.plugin("alice", &all), 3, &["no pod behind the Service decklog/decklog is running"]);
     lab.put_before(free_port(), "http");
     refused(&lab.plugin("alice", &all), 3, &["connection refused"]);
     // A Service of somebody else's making is not given a token unasked.

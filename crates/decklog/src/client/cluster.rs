@@ -2,7 +2,7 @@
 //! asked with the user's own token. Nothing of it is stored.
 //!
 //! ```text
-//! kubeconfig ─► API server ─► the Service, a ready pod behind it ─► forwarded port ─► TLS, if the Service says so ─► requests
+//! kubeconfig ─► API server ─► the Service, a pod behind it ─► forwarded port ─► TLS, if the Service says so ─► requests
 //! ```
 //!
 //! Whom the token may be given, and how the server's certificate is checked: docs/decisions/180-kubernetes-client.md.
@@ -153,7 +153,7 @@ async fn authority(api: &Api, found: &Found, context: &Context) -> Result<Option
     }
 }
 
-/// Opens a stream to a pod that is ready at that moment: pods come and go while a tail goes on.
+/// Opens a stream to a pod that runs at that moment: pods come and go while a tail goes on.
 fn opener(api: Arc<Api>, found: Found) -> Arc<Open> {
     Arc::new(move || -> Opening {
         let (api, found) = (Arc::clone(&api), found.clone());
@@ -167,7 +167,7 @@ fn opener(api: Arc<Api>, found: Found) -> Arc<Open> {
 
 async fn open(api: &Api, found: &Found) -> Result<Stream, WayError> {
     let pods: List<Pod> = api.get(&format!("/api/v1/namespaces/{}/pods?labelSelector={}", found.namespace, encoded(&found.selector()))).await?;
-    let (pod, port) = find::ready_pod(&pods.items, &found.target).map_err(|why| WayError::NoPod { service: found.path(), why })?;
+    let (pod, port) = find::running_pod(&pods.items, &found.target).map_err(|why| WayError::NoPod { service: found.path(), why })?;
     Ok(Stream::new(forward(api, &found.namespace, &pod, port).await?))
 }
 
@@ -176,7 +176,7 @@ async fn open(api: &Api, found: &Found) -> Result<Stream, WayError> {
 enum WayError {
     #[error(transparent)]
     Api(#[from] ApiError),
-    #[error("no pod behind the Service {service} is ready: {why}")]
+    #[error("no pod behind the Service {service} is running: {why}")]
     NoPod { service: String, why: String },
     #[error("no port of the Service {service} was forwarded within {} s", PATIENCE.as_secs())]
     Late { service: String },
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(failure_of(&refused(StatusCode::UNAUTHORIZED)).code, "unauthenticated");
         assert_eq!(failure_of(&refused(StatusCode::SERVICE_UNAVAILABLE)).exit, Exit::Failed);
         let failure = explain(&WayError::NoPod { service: "decklog/decklog".to_owned(), why: "d-0 is Pending".to_owned() }).unwrap();
-        assert_eq!(failure.message, "no pod behind the Service decklog/decklog is ready: d-0 is Pending");
+        assert_eq!(failure.message, "no pod behind the Service decklog/decklog is running: d-0 is Pending");
         assert!(explain(&std::io::Error::other("x")).is_none());
     }
 

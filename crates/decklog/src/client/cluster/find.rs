@@ -205,15 +205,12 @@ pub(super) fn choose(services: &[Service]) -> Result<Found, NotFound> {
     }
 }
 
-/// A pod that is ready, and the number of its port; else what the pods are, for people.
-pub(super) fn ready_pod(pods: &[Pod], target: &TargetPort) -> Result<(String, u16), String> {
-    let is_ready = |pod: &&Pod| {
-        let ready = pod.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True");
-        ready && pod.status.phase == "Running" && pod.metadata.deletion_timestamp.is_none()
-    };
-    let mut ready: Vec<&Pod> = pods.iter().filter(is_ready).collect();
-    ready.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    let Some(pod) = ready.first() else {
+/// A pod that runs, if there is a choice one that is ready, and the number of its port; else what the pods are, for people.
+/// One that is not ready can be asked too: with a full disk decklog takes no events, and still answers.
+pub(super) fn running_pod(pods: &[Pod], target: &TargetPort) -> Result<(String, u16), String> {
+    let is_ready = |pod: &Pod| pod.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True");
+    let running = pods.iter().filter(|pod| pod.status.phase == "Running" && pod.metadata.deletion_timestamp.is_none());
+    let Some(pod) = running.min_by_key(|pod| (!is_ready(pod), &pod.metadata.name)) else {
         let states: Vec<String> = pods.iter().map(|pod| format!("{} is {}", pod.metadata.name, state(pod))).collect();
         return Err(if states.is_empty() { "there is no pod".to_owned() } else { states.join(", ") });
     };
@@ -230,7 +227,6 @@ pub(super) fn ready_pod(pods: &[Pod], target: &TargetPort) -> Result<(String, u1
 fn state(pod: &Pod) -> &str {
     match pod.status.phase.as_str() {
         _ if pod.metadata.deletion_timestamp.is_some() => "ending",
-        "Running" => "not ready",
         "" => "unknown",
         phase => phase,
     }
@@ -320,16 +316,17 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_pod_or_why_there_is_none() {
+    fn a_running_pod_or_why_there_is_none() {
         let named = TargetPort::Name("https".to_owned());
-        assert_eq!(ready_pod(&[pod("d-1", "Running", "True"), pod("d-0", "Running", "True")], &named), Ok(("d-0".to_owned(), 7443)));
-        assert_eq!(ready_pod(&[pod("d-0", "Running", "False"), pod("d-1", "Running", "True")], &TargetPort::Number(1)), Ok(("d-1".to_owned(), 1)));
-        assert_eq!(ready_pod(&[pod("d-0", "Running", "False"), pod("d-1", "Pending", "False")], &named), Err("d-0 is not ready, d-1 is Pending".to_owned()));
-        assert_eq!(ready_pod(&[], &named), Err("there is no pod".to_owned()));
-        assert!(ready_pod(&[pod("d-0", "Running", "True")], &TargetPort::Name("x".to_owned())).unwrap_err().contains("no port of the name"));
+        assert_eq!(running_pod(&[pod("d-1", "Running", "True"), pod("d-0", "Running", "True")], &named), Ok(("d-0".to_owned(), 7443)));
+        assert_eq!(running_pod(&[pod("d-0", "Running", "False"), pod("d-1", "Running", "True")], &TargetPort::Number(1)), Ok(("d-1".to_owned(), 1)));
+        assert_eq!(running_pod(&[pod("d-0", "Running", "False"), pod("d-1", "Pending", "False")], &named), Ok(("d-0".to_owned(), 7443)));
+        assert_eq!(running_pod(&[pod("d-1", "Pending", "False")], &named), Err("d-1 is Pending".to_owned()));
+        assert_eq!(running_pod(&[], &named), Err("there is no pod".to_owned()));
+        assert!(running_pod(&[pod("d-0", "Running", "True")], &TargetPort::Name("x".to_owned())).unwrap_err().contains("no port of the name"));
         let mut ending = pod("d-0", "Running", "True");
         ending.metadata.deletion_timestamp = Some("2026-11-25T00:00:00Z".to_owned());
-        assert_eq!(ready_pod(&[ending], &named), Err("d-0 is ending".to_owned()));
+        assert_eq!(running_pod(&[ending], &named), Err("d-0 is ending".to_owned()));
     }
 
     #[test]
