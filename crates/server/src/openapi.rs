@@ -54,7 +54,7 @@ fn document() -> Value {
         "security": [{ "bearer": [] }],
         "paths": paths,
         "components": {
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "description": "A token of the tokens file. Without such a file this machine needs none." } },
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "description": "A token of the tokens file or, with server.auth.kubernetes, of Kubernetes. Without either this machine needs none." } },
             "parameters": parameters,
             "responses": { "Problem": { "description": "Why it is not answered", "content": { "application/problem+json": { "schema": reference("Problem") } } } },
             "schemas": schemas::all(),
