@@ -76,12 +76,23 @@ fn addresses_of_other_machines_need_tls_and_credentials() {
         assert!(messages.iter().zip(expected).all(|(message, part)| message.contains(part)), "{server}: {messages:?}");
     };
     check("auth: {tokensFile: t}, tls: {certFile: c, keyFile: k}", &[]);
+    check("auth: {kubernetes: true}, tls: {certFile: c, keyFile: k}", &[]);
+    check("auth: {kubernetes: false}, tls: {certFile: c, keyFile: k}", &["needs credentials"]);
     check("tls: {certFile: c, keyFile: k, clientCAFile: a}", &[]);
     check("auth: {tokensFile: t}", &["--listen: `0.0.0.0:7443` can be reached from other machines, which needs TLS: "]);
     check("tls: {certFile: c, keyFile: k}", &["needs credentials: "]);
     check("auth: {tokensFile: t}, tls: {certFile: c}", &["needs TLS: ", "`server.tls.certFile`: is there without"]);
     check("auth: {tokensFile: t}, tls: {keyFile: k}", &["needs TLS: ", "`server.tls.keyFile`: is there without"]);
     check("tls: {clientCAFile: a}", &["needs TLS: ", "`server.tls.clientCAFile`: asks for client certificates"]);
+}
+
+#[test]
+fn kubernetes_is_off_on_or_a_file() {
+    let read = |value: &str| load_text("", &[("auth-kubernetes", value)], &[]).map(|loaded| loaded.config.server.kubernetes);
+    assert_eq!(read("off"), Ok(KubernetesAuth::Off));
+    assert_eq!(read("on"), Ok(KubernetesAuth::InCluster));
+    assert_eq!(read("./kubeconfig"), Ok(KubernetesAuth::Kubeconfig("./kubeconfig".into())));
+    assert!(read("yes").unwrap_err().causes()[0].message.contains("`yes` is not off, on or the path of a kubeconfig"));
 }
 
 #[test]
