@@ -122,7 +122,7 @@ mod tests {
         assert!(help.contains("Usage: kubectl decklog [OPTIONS]") || help.contains("Usage: kubectl decklog <COMMAND>"), "{help}");
         assert!(help.contains("\n  kubectl decklog search verb:delete ns:shop"), "{help}");
         let search = command.find_subcommand_mut("search").unwrap().render_long_help().to_string();
-        assert!(search.contains("Usage: kubectl decklog search") && search.contains("(kubectl decklog help exit-codes)"), "{search}");
+        assert!(search.contains("Usage: kubectl decklog search") && search.contains("(kubectl decklog help exit-codes;"), "{search}");
         let error = Invoked::Kubectl.command().try_get_matches_from(["kubectl-decklog", "search", "--limt", "3"]).unwrap_err().to_string();
         assert!(error.contains("Usage: kubectl decklog search"), "{error}");
         let own = Invoked::Decklog.command().render_long_help().to_string();

@@ -300,8 +300,8 @@ pub(super) struct ClusterEntry {
     pub(super) certificate_authority: Option<PathBuf>,
     pub(super) certificate_authority_data: Option<String>,
     pub(super) tls_server_name: Option<String>,
-    insecure_skip_tls_verify: Option<bool>,
-    proxy_url: Option<String>,
+    pub(super) insecure_skip_tls_verify: Option<bool>,
+    pub(super) proxy_url: Option<String>,
 }
 
 impl ClusterEntry {

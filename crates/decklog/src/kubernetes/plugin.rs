@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn says(status: &str) -> String {
-        format!(r#"echo '{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{status}}}'"#)
+        format!(r#"printf %s '{{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{status}}}'"#)
     }
 
     #[test]
