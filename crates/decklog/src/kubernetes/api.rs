@@ -170,6 +170,7 @@ impl Api {
         aws_lc_rs::rand::fill(&mut random).map_err(|_| self.odd("there is no randomness for a WebSocket's key"))?;
         let key = STANDARD.encode(random);
         let headers = HeaderMap::from_iter([
+            (header::ACCEPT, HeaderValue::from_static("*/*")),
             (header::CONNECTION, HeaderValue::from_static("Upgrade")),
             (header::UPGRADE, HeaderValue::from_static("websocket")),
             (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
@@ -193,7 +194,8 @@ impl Api {
         let mut request =
             Request::builder().method(method).uri(format!("{}{path}", self.server)).body(Full::new(body)).map_err(|error| self.odd(&error.to_string()))?;
         *request.headers_mut() = headers;
-        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        // A port is no JSON: asked for it as such, the API server has nothing acceptable.
+        request.headers_mut().entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(concat!("decklog/", env!("CARGO_PKG_VERSION"))));
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| CredentialError::NoToken)?;

@@ -11,8 +11,6 @@ pub(super) const LABEL: (&str, &str) = ("app.kubernetes.io/name", "decklog");
 pub(super) const HOME: &str = "decklog";
 /// The annotation with the name of a ConfigMap, whose `ca.crt` is the authority of the server's certificate.
 const AUTHORITY: &str = "decklog.io/ca-configmap";
-/// The port's number where a Service names neither `https` nor `http`.
-const USUAL_PORTS: [u16; 2] = [7443, 7080];
 
 /// A list of the API.
 #[derive(Debug, Deserialize)]
@@ -168,14 +166,16 @@ pub(super) fn of_service(service: &Service) -> Result<Found, NotFound> {
     let is_tcp = |port: &&ServicePort| port.protocol.as_deref().unwrap_or("TCP") == "TCP";
     let ports: Vec<&ServicePort> = service.spec.ports.iter().filter(is_tcp).collect();
     let of_name = |name: &str| ports.iter().find(|port| port.name == name || (port.app_protocol.as_deref() == Some(name)));
-    let of_number = || ports.iter().find(|port| USUAL_PORTS.contains(&port.port));
-    let port = of_name("https").or_else(|| of_name("http")).or_else(of_number).ok_or_else(|| NotFound::NoPort(path()))?;
+    let of_number = |number: u16| ports.iter().find(|port| port.port == number);
+    // What a port is called goes before its number.
+    let ways = [of_name("https").zip(Some(true)), of_name("http").zip(Some(false)), of_number(7443).zip(Some(true)), of_number(7080).zip(Some(false))];
+    let (port, is_tls) = ways.into_iter().flatten().next().ok_or_else(|| NotFound::NoPort(path()))?;
     Ok(Found {
         namespace: namespace.clone(),
         name: name.clone(),
         port: port.port,
         target: port.target_port.clone().unwrap_or(TargetPort::Number(port.port)),
-        is_tls: port.name == "https" || port.app_protocol.as_deref() == Some("https") || port.port == USUAL_PORTS[0],
+        is_tls,
         selector: service.spec.selector.clone(),
         authority: annotations.get(AUTHORITY).cloned(),
     })
@@ -301,6 +301,7 @@ mod tests {
         let number = TargetPort::Number;
         assert_eq!(port(json!([{"name": "http", "port": 80}, {"name": "https", "port": 443, "targetPort": 7443}])), Ok((443, true, number(7443))));
         assert_eq!(port(json!([{"name": "web", "port": 443, "appProtocol": "https"}])), Ok((443, true, number(443))));
+        assert_eq!(port(json!([{"name": "http", "port": 7443}])), Ok((7443, false, number(7443))));
         assert_eq!(port(json!([{"port": 7080}])), Ok((7080, false, number(7080))));
         assert_eq!(port(json!([{"port": 7443}])), Ok((7443, true, number(7443))));
         assert_eq!(port(json!([{"port": 53, "protocol": "UDP", "name": "http"}])), Err(NotFound::NoPort("decklog/decklog".to_owned())));
