@@ -18,8 +18,8 @@ pub struct ClusterConfig<'a> {
     pub folder: &'a Path,
     /// A file of `tests/lab/policies`.
     pub policy: &'a str,
-    /// Where its webhook posts to.
-    pub webhook_url: &'a str,
+    /// Where its webhook posts to; without one it stops at once.
+    pub webhook_url: Option<&'a str>,
     /// More flags.
     pub flags: &'a [&'a str],
 }
@@ -31,12 +31,7 @@ impl Cluster {
         assert!(built.status.success(), "tests/lab/build.sh: {}", String::from_utf8_lossy(&built.stderr));
         let binaries = PathBuf::from(String::from_utf8_lossy(&built.stdout).trim());
         std::fs::create_dir_all(config.folder).expect("the test folder is writable");
-        let webhook = config.folder.join("webhook.kubeconfig");
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\nclusters: [{{name: w, cluster: {{server: \"{}\"}}}}]\nusers: [{{name: u}}]\ncontexts: [{{name: c, context: {{cluster: w, user: u}}}}]\ncurrent-context: c\n",
-            config.webhook_url
-        );
-        std::fs::write(&webhook, kubeconfig).expect("the test folder is writable");
+        let webhook = config.webhook_url.map(|url| webhook_config(config.folder, url));
         // Before it starts: a drop must end what a failed start leaves behind.
         let cluster = Self { folder: config.folder.to_owned(), binaries, down: false };
         let started = Command::new(script("up.sh"))
@@ -44,7 +39,7 @@ impl Cluster {
             .args(config.flags)
             .env("LAB_BIN", &cluster.binaries)
             .env("PORT_BASE", free_ports(12).to_string())
-            .env("WEBHOOK_CONFIG", &webhook)
+            .env("WEBHOOK_CONFIG", webhook.unwrap_or_default())
             .output()
             .expect("bash is there");
         assert!(started.status.success(), "up.sh: {}{}", String::from_utf8_lossy(&started.stdout), String::from_utf8_lossy(&started.stderr));
@@ -122,6 +117,16 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.down();
     }
+}
+
+/// The file that names kube-apiserver's webhook.
+fn webhook_config(folder: &Path, url: &str) -> PathBuf {
+    let file = folder.join("webhook.kubeconfig");
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\nclusters: [{{name: w, cluster: {{server: \"{url}\"}}}}]\nusers: [{{name: u}}]\ncontexts: [{{name: c, context: {{cluster: w, user: u}}}}]\ncurrent-context: c\n"
+    );
+    std::fs::write(&file, kubeconfig).expect("the test folder is writable");
+    file
 }
 
 fn script(name: &str) -> PathBuf {

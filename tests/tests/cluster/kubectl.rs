@@ -24,13 +24,7 @@ struct Lab {
 impl Lab {
     fn up() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let cluster = Cluster::up(&ClusterConfig {
-            folder: &folder.path().join("cluster"),
-            policy: "b-metadata.yaml",
-            // Its events are not looked at here.
-            webhook_url: "http://127.0.0.1:1/",
-            flags: &[],
-        });
+        let cluster = Cluster::up(&ClusterConfig { folder: &folder.path().join("cluster"), policy: "b-metadata.yaml", webhook_url: None, flags: &[] });
         cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: decklog}}");
         cluster.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: decklog, namespace: decklog}}");
         for roles in documented_roles() {

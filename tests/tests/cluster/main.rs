@@ -24,7 +24,7 @@ fn webhook_and_tail_together_are_the_log(policy: &str) {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/ingest/webhook/lab");
-    let mut config = ClusterConfig { folder: &folder.path().join("cluster"), policy, webhook_url: &url, flags: &[] };
+    let mut config = ClusterConfig { folder: &folder.path().join("cluster"), policy, webhook_url: Some(&url), flags: &[] };
     let flags = ["--audit-webhook-batch-max-wait=2s"];
     config.flags = &flags;
     let audit_log = config.folder.join("audit.log");

@@ -28,7 +28,7 @@ fn nothing_is_lost_while_decklog_is_back_in_time() {
     let mut server = Server::start_on(&serve);
     let url = format!("http://127.0.0.1:{port}/ingest/webhook/lab");
     let flags = ["--audit-webhook-batch-max-wait=1s"];
-    let mut cluster = Cluster::up(&ClusterConfig { folder: &folder.path().join("cluster"), policy: "b-metadata.yaml", webhook_url: &url, flags: &flags });
+    let mut cluster = Cluster::up(&ClusterConfig { folder: &folder.path().join("cluster"), policy: "b-metadata.yaml", webhook_url: Some(&url), flags: &flags });
 
     for seconds in short_or_soak(&[20][..], &[20, 50, 75]) {
         let before = phase(&cluster, &data_dir, "up");
@@ -85,7 +85,7 @@ fn with_the_log_tailed_beside_it_nothing_is_ever_lost() {
     let url = format!("http://127.0.0.1:{port}/ingest/webhook/lab");
     let flags = ["--audit-webhook-batch-max-wait=1s".to_owned(), format!("--audit-webhook-initial-backoff={backoff}")];
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let mut cluster = Cluster::up(&ClusterConfig { folder: &cluster_folder, policy: "a-all-rr.yaml", webhook_url: &url, flags: &flags });
+    let mut cluster = Cluster::up(&ClusterConfig { folder: &cluster_folder, policy: "a-all-rr.yaml", webhook_url: Some(&url), flags: &flags });
 
     server.kill();
     cluster.traffic("traffic.sh");
