@@ -64,13 +64,19 @@ pub(crate) enum CredentialError {
 }
 
 /// What a plugin gave.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Given {
     pub(super) token: Option<Arc<str>>,
     /// Certificate and key, in PEM.
     pub(super) identity: Option<(Vec<u8>, Secret)>,
     /// When it ends; `None` is with this program.
     pub(super) until: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Given(…, until {:?})", self.until)
+    }
 }
 
 impl Given {

@@ -104,8 +104,8 @@ enum Verdict {
 
 impl Kept {
     fn find(&self, hash: &[u8; 32], now: Instant) -> Option<Verdict> {
-        let kept = self.good.get(hash).or_else(|| self.bad.get(hash));
-        kept.filter(|(_, until)| now < *until).map(|(verdict, _)| verdict.clone())
+        let holding = |map: &HashMap<[u8; 32], (Verdict, Instant)>| map.get(hash).filter(|(_, until)| now < *until).map(|(verdict, _)| verdict.clone());
+        holding(&self.good).or_else(|| holding(&self.bad))
     }
 
     fn keep(&mut self, hash: [u8; 32], verdict: Verdict, now: Instant) {
@@ -332,9 +332,10 @@ pub(super) mod tests {
             tokio::spawn(async move { scopes(&reviews, &format!("t{number}")).await.unwrap_err().0 })
         });
         let asking: Vec<_> = asking.collect();
+        tokio::time::sleep(PATIENCE / 2).await;
+        assert_eq!(cluster.n_asked.load(Ordering::Relaxed), MAX_UNDER_WAY);
         for asked in asking {
             assert_eq!(asked.await.unwrap(), ProblemKind::Unavailable);
         }
-        assert_eq!(cluster.n_asked.load(Ordering::Relaxed), MAX_UNDER_WAY);
     }
 }
