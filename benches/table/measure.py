@@ -29,6 +29,14 @@ def of_process(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) / 1024
 
 
+def peak_so_far(pid):
+    """The most memory that a process has had at once, in MiB; 0 if it has ended."""
+    try:
+        return of_process(pid)[1]
+    except (OSError, StopIteration):
+        return 0
+
+
 def files_below(path):
     if os.path.isfile(path):
         return [path]
