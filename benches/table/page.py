@@ -178,6 +178,8 @@ def of_growth(found, targets):
         what = f"growth from {smallest['events'] / 1e6:g} to {name_of(largest)}"
         for name in ("auditID", "object"):
             targets.add(f"{what}, {name}: warm time to warm time", largest["asked"][name] / smallest["asked"][name], 2)
+        if largest["import"]:
+            targets.add(f"{what}: peak memory of import in MiB", largest["import"]["peak"], 512, digits=0)
         targets.add(f"{what}: the server's memory", largest["asked"]["peak"] / smallest["asked"]["peak"], 1.5)
     slopes = []
     if len(found) > 1:
