@@ -192,7 +192,7 @@ def ask_all(server, waiting, at_once, say):
                 waiting.put(question)  # it came to a server that another question had ended
                 return
             results.append(one)
-            say(f"hostile: {one.name}: {one.end}, {one.seconds:.1f} s, {one.n_bytes / 1e6:.1f} MB, peak {measure.peak_so_far(server.process.pid):.0f} MiB {one.detail}")
+            say(f"hostile: {one.name}: {one.end}, {one.seconds:.1f} s, {one.n_bytes / 1e6:.1f} MB, {measure.resident(server.process.pid):.0f} MiB resident, peak {measure.peak_so_far(server.process.pid):.0f} {one.detail}")
 
     workers = [threading.Thread(target=work) for _ in range(at_once)]
     for worker in workers:

@@ -37,6 +37,14 @@ def peak_so_far(pid):
         return 0
 
 
+def resident(pid):
+    """The memory that a process has now, in MiB; 0 if it has ended."""
+    try:
+        return int(open(f"/proc/{pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return 0
+
+
 def files_below(path):
     if os.path.isfile(path):
         return [path]
