@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
-use decklog_store::table::{COLUMNS, Column, StoredFile};
+use decklog_store::table::{COLUMNS, Column, ColumnType, StoredFile};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
@@ -25,6 +25,7 @@ use parquet::file::statistics::Statistics;
 use tokio::runtime::Runtime;
 
 use super::TableFile;
+use super::bounds;
 use super::place::Span;
 
 /// Bytes of footers that are kept.
@@ -89,6 +90,18 @@ impl OpenFile {
     /// What the footer says of a column in a group.
     pub(crate) fn statistics(&self, group: usize, column: Column) -> Option<&Statistics> {
         self.groups()[group].column(self.leaf(column)?).statistics()
+    }
+
+    /// How many rows of a group have no value in a column, if the footer says so.
+    pub(super) fn n_missing(&self, group: usize, column: Column) -> Option<u64> {
+        let chunk = self.groups()[group].column(self.leaf(column)?);
+        let whole = |count: i64| u64::try_from(count).ok();
+        match chunk.definition_level_histogram() {
+            // At level 0 not even the column's root is there.
+            Some(levels) if chunk.column_descr().max_def_level() > 0 => levels.get(0).and_then(whole),
+            _ if column.info().kind == ColumnType::Words => None,
+            _ => chunk.statistics()?.null_count_opt(),
+        }
     }
 
     /// The places of a group's rows.
@@ -173,7 +186,8 @@ impl FileReader {
         Ok(open)
     }
 
-    /// Calls `each` with the selected rows of a group, batch by batch, of `columns`; those the file lacks are left out.
+    /// Calls `each` with the selected rows of a group, batch by batch, of `columns`; those the file lacks are left out,
+    /// and those of which it says that no selected row has a value.
     pub(crate) fn read(
         &self,
         file: &OpenFile,
@@ -183,7 +197,12 @@ impl FileReader {
         batch_rows: usize,
         each: &mut dyn FnMut(&RecordBatch) -> Result<(), ReadFailure>,
     ) -> Result<(), ReadFailure> {
-        let roots = columns.iter().filter_map(|column| file.roots[column.index()]);
+        let wanted = columns.iter().filter(|column| !bounds::is_empty(file, group, **column, selection));
+        let mut roots: Vec<usize> = wanted.filter_map(|column| file.roots[column.index()]).collect();
+        if roots.is_empty() {
+            // One is read all the same, to count the rows.
+            roots.extend(file.roots[Column::Seq.index()].or_else(|| columns.iter().find_map(|column| file.roots[column.index()])));
+        }
         let mask = ProjectionMask::roots(file.metadata.parquet_schema(), roots);
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.file.clone(), file.metadata.clone())
             .with_row_groups(vec![group])
