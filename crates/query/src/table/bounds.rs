@@ -47,7 +47,10 @@ pub(super) fn is_empty(file: &OpenFile, group: usize, column: Column, selection:
         return false;
     }
     let Some(paged) = Paged::of(file, group, column) else { return false };
-    ranges.iter().filter(|range| !range.is_empty()).all(|range| (paged.page(range.start)..=paged.page(range.end - 1)).all(|page| paged.index.is_null_page(page)))
+    ranges
+        .iter()
+        .filter(|range| !range.is_empty())
+        .all(|range| (paged.page(range.start)..=paged.page(range.end - 1)).all(|page| paged.index.is_null_page(page)))
 }
 
 /// A column's pages in a group.

@@ -107,7 +107,8 @@ impl Condition {
     pub(crate) fn truths(&self, batch: &RecordBatch, rows: &Rows<'_>, step: Cost) -> Vec<Truth> {
         let view = View { batch, rows, step };
         let mut truths = self.root.truths(&view, &vec![true; rows.n_rows()]);
-        if self.decodes_raw() {
+        let has_raw = batch.column_by_name(Column::Raw.name()).is_some_and(|raw| raw.null_count() < raw.len());
+        if has_raw && self.decodes_raw() {
             for (row, truth) in truths.iter_mut().enumerate() {
                 if rows.raw(row).is_some() {
                     *truth = Truth::Maybe;

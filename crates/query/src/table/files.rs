@@ -28,6 +28,8 @@ use super::TableFile;
 use super::bounds;
 use super::place::Span;
 
+/// Threads that wait for the disk. Each keeps memory of its own, so there are few.
+const DISK_THREADS: usize = 4;
 /// Bytes of footers that are kept.
 const FOOTER_BYTES: usize = 64 << 20;
 
@@ -154,7 +156,12 @@ impl FileReader {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn start() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("decklog-search").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(DISK_THREADS)
+            .thread_name("decklog-search")
+            .enable_all()
+            .build()?;
         Ok(Self { runtime: Some(runtime), footers: Mutex::default() })
     }
 
