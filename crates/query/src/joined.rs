@@ -80,9 +80,8 @@ impl StoreSearcher {
     }
 
     /// What a question in SQL reads from: the newest version of the table and the records beyond it.
-    fn sql_snapshot(&self, engine: &SqlEngine) -> Result<SqlSnapshot, SearchError> {
-        let view = self.table.view()?;
-        let next_seq = self.next_seq(&view)?;
+    fn sql_snapshot(&self, engine: &SqlEngine, view: &TableView) -> Result<SqlSnapshot, SearchError> {
+        let next_seq = self.next_seq(view)?;
         let Beyond { view: journal, blocks, gaps } = self.journal.tail(next_seq)?;
         engine.tail_cache().forget_below(next_seq);
         let tail = JournalTail::new(journal, &blocks, next_seq, Arc::clone(engine.tail_cache()));
@@ -352,9 +351,44 @@ impl Searcher for StoreSearcher {
 
     fn sql(&self, request: &SqlRequest, out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<SqlSummary, SqlError> {
         let engine = self.sql.get_or_init(|| SqlEngine::new(self.sql_limits.clone())).as_ref().map_err(Clone::clone)?;
-        let snapshot = self.sql_snapshot(engine).map_err(|error| SqlError::new(SqlErrorKind::Failed, error.to_string()))?;
-        engine.answer(snapshot, request, Timestamp::from_system(std::time::SystemTime::now()), out)
+        let failed = |error: SearchError| SqlError::new(SqlErrorKind::Failed, error.to_string());
+        let now = Timestamp::from_system(std::time::SystemTime::now());
+        let view = self.table.view().map_err(failed)?;
+        let snapshot = self.sql_snapshot(engine, &view).map_err(failed)?;
+        let mut is_begun = false;
+        let answer = engine.answer(snapshot, request, now, &mut |bytes| {
+            is_begun = true;
+            out(bytes)
+        });
+        let Err(error) = answer else { return answer };
+        if error.kind != SqlErrorKind::Failed {
+            return Err(error);
+        }
+        let newer = self.table.view().map_err(failed)?;
+        if !has_lost_files(&view, &newer) {
+            return Err(error);
+        }
+        if is_begun {
+            return Err(replaced(&error));
+        }
+        let snapshot = self.sql_snapshot(engine, &newer).map_err(failed)?;
+        engine.answer(snapshot, request, now, out).map_err(|error| {
+            let is_replaced = error.kind == SqlErrorKind::Failed && self.table.view().is_ok_and(|newest| has_lost_files(&newer, &newest));
+            if is_replaced { replaced(&error) } else { error }
+        })
     }
+}
+
+/// Whether `view` has files that are no part of the table any more.
+fn has_lost_files(view: &TableView, newer: &TableView) -> bool {
+    let left: std::collections::HashSet<&str> = newer.files.iter().map(|file| file.path.as_str()).collect();
+    view.files.iter().any(|file| !left.contains(file.path.as_str()))
+}
+
+/// A question that failed while files it read were replaced by others.
+fn replaced(error: &SqlError) -> SqlError {
+    let message = format!("files of the table were merged or retired, and removed, while the query read them: {}", error.message);
+    SqlError { help: Some("ask again, or let vacuum keep former files longer than queries take".to_owned()), ..SqlError::new(SqlErrorKind::Failed, message) }
 }
 
 /// The request as counts take it: its order, place and limit aside.

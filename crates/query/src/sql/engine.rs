@@ -286,14 +286,17 @@ impl Question {
             Asked::Plan(statement) => (statement, None, None),
         };
         let mut rows = self.plan(Statement::Statement(statement), limit).await.map_err(|error| failure::of(&error))?;
-        if sender.send(Ok(Piece::Schema(rows.schema(), names))).await.is_err() {
+        // Nothing is handed out before the first rows are there: until then a question may begin again.
+        let mut next = rows.next().await;
+        if next.as_ref().is_none_or(Result::is_ok) && sender.send(Ok(Piece::Schema(rows.schema(), names))).await.is_err() {
             return Ok(());
         }
-        while let Some(batch) = rows.next().await {
+        while let Some(batch) = next {
             let batch = batch.map_err(|error| failure::of(&error))?;
             if sender.send(Ok(Piece::Rows(batch))).await.is_err() {
                 break;
             }
+            next = rows.next().await;
         }
         Ok(())
     }
