@@ -15,7 +15,7 @@ use decklog_audit::Timestamp;
 use decklog_audit::search::Searcher;
 use decklog_capture::tail::{Tail, TailConfig};
 use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
-use decklog_query::{JournalSearcher, SnapshotSource, StoreSearcher};
+use decklog_query::{JournalSearcher, SnapshotSource, SqlLimits, StoreSearcher};
 use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, Tls, TlsConfig, hash_token};
 use decklog_store::Health;
 use prometheus_client::registry::Registry;
@@ -193,7 +193,8 @@ fn searcher(store: &Store) -> Result<Arc<dyn Searcher>, Failure> {
     let Ok(table) = &store.table else { return Ok(Arc::new(journal)) };
     let source = SnapshotSource::new(table.newest(), table.store());
     let searcher = StoreSearcher::new(journal, source).map_err(|error| Failure::failed("table", error.to_string()))?;
-    Ok(Arc::new(searcher))
+    let limits = SqlLimits { thread_start: decklog_server::lower_priority, ..SqlLimits::default() };
+    Ok(Arc::new(searcher.with_sql_limits(limits)))
 }
 
 fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tails) -> Result<Parts, Failure> {

@@ -21,13 +21,6 @@ pub struct SqlLimits {
     pub thread_start: fn(),
 }
 
-impl SqlLimits {
-    /// The defaults, with so many bytes for all running questions; one may have half of them.
-    pub fn of_memory(memory: usize) -> Self {
-        Self { memory, query_memory: memory / 2, ..Self::default() }
-    }
-}
-
 impl Default for SqlLimits {
     fn default() -> Self {
         Self {
