@@ -50,7 +50,9 @@ impl Local {
 
     pub(super) fn facets(&self, question: &Question, asked: &FacetRequest) -> Result<(Vec<Facets>, Tally), Failures> {
         let (facets, summary) = self.searcher.facets(&request(question, SeqRange::default())?, asked).map_err(|error| self.failure(error))?;
-        Ok((facets, tally(summary)))
+        let mut tally = tally(summary);
+        tally.gaps.extend(asked.fields.iter().zip(&facets).filter_map(|(field, facets)| facets.gap(field)));
+        Ok((facets, tally))
     }
 
     pub(super) fn histogram(&self, question: &Question, asked: &HistogramRequest) -> Result<(Histogram, Tally), Failures> {
@@ -59,7 +61,8 @@ impl Local {
     }
 
     pub(super) fn extent(&self) -> Result<Extent, Failures> {
-        self.searcher.extent().map_err(|error| self.failure(error).into())
+        let extent = self.searcher.extent(&Stop::default());
+        extent.map(|(extent, _)| extent).map_err(|error| self.failure(error).into())
     }
 
     /// Hands out what comes, for ever.
