@@ -512,7 +512,7 @@ fn a_facet_typed_as_a_filter_counts_the_same() {
         "annotations.authorization.k8s.io/reason",
         "annotations.pod-security.kubernetes.io/enforce-policy",
         "annotations.\"odd key: \\\"x\\\"\"",
-        "annotations.9.x",
+        "annotations.\"9.x\"",
         "user.extra.authentication.kubernetes.io/credential-id",
         "request.spec.replicas",
         "responseStatus.details.kind",
