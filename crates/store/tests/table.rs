@@ -287,7 +287,7 @@ fn journal_on(files: &MemoryFiles, clock: &Arc<ManualClock>) -> Arc<LocalJournal
 
 /// Runs `work` beside this thread, which gives up after a while.
 fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, waiting) = std::sync::mpsc::channel();
+    let (done, waiting) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || done.send(work()));
     waiting.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("{what} does not come to its end"))
 }

@@ -80,7 +80,7 @@ fn a_table_elsewhere_is_found_by_the_record_and_by_the_configuration() {
     assert_eq!(out.code, 0, "{}", out.stderr);
     // An import that knows nothing of it goes on with the same table.
     assert_eq!(folder.run(&["import", &log, "--data-dir", &data, "--redact", "off"]).code, 0);
-    assert!(!std::path::Path::new(&data).join("table").exists(), "no second table was begun");
+    assert!(!std::path::Path::new(&data).join("table").try_exists().unwrap(), "no second table was begun");
 
     // From here on only the table has them.
     for entry in std::fs::read_dir(format!("{data}/journal")).unwrap().map(Result::unwrap) {
