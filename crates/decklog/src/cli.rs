@@ -106,6 +106,9 @@ pub(crate) struct TargetFlags {
     /// The data directory to read; also while a server writes there
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// The configuration of the data directory's server: where its table lies [default: as recorded in the directory]
+    #[arg(long, value_name = "FILE", conflicts_with = "server", hide_short_help = true, help_heading = "Target")]
+    pub(crate) config: Option<PathBuf>,
     /// A file with the bearer token for the server
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub(crate) token_file: Option<PathBuf>,

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod failure;
 mod output;
+mod place;
 mod progress;
 mod question;
 mod suggest;

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 
 use decklog_audit::Timestamp;
 use decklog_audit::search::{Extent, FacetRequest, Facets, Histogram, HistogramRequest, Order, SqlRequest, SqlSummary, TimeRange};
+use decklog_store::TablePlace;
 
 use crate::cli::TargetFlags;
 use crate::client::{Client, answers};
 use crate::commands::Context;
+use crate::config::{SettingFlags, load_layers};
 use crate::failure::{Failure, Failures};
+use crate::place;
 
 use local::Local;
 pub(crate) use local::unreadable;
@@ -26,7 +29,12 @@ const DEFAULT_DATA_DIR: &str = "./decklog-data";
 #[derive(Clone)]
 pub(crate) enum Target {
     /// The files, without a lock: also while a server writes them.
-    DataDir(PathBuf),
+    DataDir {
+        /// The data directory.
+        path: PathBuf,
+        /// Where its table lies.
+        table: TablePlace,
+    },
     /// A server.
     Server(Client),
     /// Log files, read into memory.
@@ -74,14 +82,14 @@ enum Reached<'a> {
 impl Target {
     /// The target named by flags, then variables; else a server on this machine, else the usual folder.
     pub(crate) fn choose(flags: &TargetFlags, context: &Context) -> Result<Self, Failures> {
-        if let Some(path) = &flags.data_dir {
-            return Ok(Self::DataDir(path.clone()));
+        if flags.data_dir.is_some() || flags.config.is_some() {
+            return Self::data_dir(flags.data_dir.as_deref(), flags, context);
         }
         if let Some(url) = flags.server.as_deref().or_else(|| context.variable("DECKLOG_SERVER")) {
             return Ok(Self::Server(Client::new(url, flags, context)?));
         }
         if let Some(path) = context.variable("DECKLOG_DATA_DIR") {
-            return Ok(Self::DataDir(PathBuf::from(path)));
+            return Self::data_dir(Some(Path::new(path)), flags, context);
         }
         if crate::wiring::runtime()?.block_on(answers(DEFAULT_SERVER)) {
             context.detail(&format!("asking {DEFAULT_SERVER}"));
@@ -89,10 +97,25 @@ impl Target {
         }
         if matches!(Path::new(DEFAULT_DATA_DIR).try_exists(), Ok(true)) {
             context.detail(&format!("reading {DEFAULT_DATA_DIR}"));
-            return Ok(Self::DataDir(PathBuf::from(DEFAULT_DATA_DIR)));
+            return Self::data_dir(Some(Path::new(DEFAULT_DATA_DIR)), flags, context);
         }
         let message = format!("no decklog server at {DEFAULT_SERVER}, and no data directory {DEFAULT_DATA_DIR}");
         Err(Failure::failed("no-target", message).help("decklog serve, or name one with --server or --data-dir").into())
+    }
+
+    /// A data directory with its table: where its server's configuration says, else where the directory itself says.
+    fn data_dir(path: Option<&Path>, flags: &TargetFlags, context: &Context) -> Result<Self, Failures> {
+        let (path, table) = match (path, &flags.config) {
+            (Some(path), None) => (path.to_owned(), place::of_data_dir(path)?),
+            (path, file) => {
+                let given = SettingFlags::of([("data-dir", path.map(|path| path.display().to_string()))]);
+                let config = load_layers(file.as_deref(), &given, &[], &context.environment)?.config;
+                let table = place::of_config(&config)?;
+                (config.data_dir, table)
+            }
+        };
+        context.detail(&format!("reading {} and its table {table}", path.display()));
+        Ok(Self::DataDir { path, table })
     }
 
     /// Log files as they are.
@@ -103,7 +126,7 @@ impl Target {
     /// Who answers.
     fn reach(&self) -> Result<Reached<'_>, Failure> {
         Ok(match self {
-            Self::DataDir(path) => Reached::Here(Local::open(path)?),
+            Self::DataDir { path, table } => Reached::Here(Local::open(path, table)?),
             Self::Files(loaded) => Reached::Here(loaded.local.clone()),
             Self::Server(client) => Reached::There(client),
         })

@@ -7,6 +7,7 @@ mod server;
 mod signals;
 mod sources;
 mod store;
+mod table;
 
 pub(crate) use logging::init_logging;
 pub(crate) use server::serve;

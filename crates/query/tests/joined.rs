@@ -283,14 +283,14 @@ fn facets_and_histograms_are_those_of_the_definition() {
 fn the_extent_is_that_of_all_events() {
     let lines = sample();
     let store = Three::of(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let wanted = store.alone.extent().unwrap();
+    let wanted = store.alone.extent(&Stop::default()).unwrap().0;
     for (name, searcher) in store.with_table() {
-        assert_eq!(searcher.extent().unwrap(), wanted, "{name}");
-        assert_eq!(searcher.extent().unwrap(), wanted, "{name}, remembered");
+        assert_eq!(searcher.extent(&Stop::default()).unwrap().0, wanted, "{name}");
+        assert_eq!(searcher.extent(&Stop::default()).unwrap().0, wanted, "{name}, remembered");
     }
     let empty = journal(&[]);
     let searcher = joined(&empty, table(&empty, &[], 1).1);
-    assert_eq!(searcher.extent().unwrap().times, None);
+    assert_eq!(searcher.extent(&Stop::default()).unwrap().0.times, None);
     assert_eq!(count(&searcher, "*"), 0);
 }
 
@@ -318,6 +318,17 @@ fn a_stopped_search_ends() {
         let asked = FacetRequest { fields: vec![Field::parse("user").unwrap()], n_top: 3, prefix: String::new() };
         assert!(matches!(searcher.facets(&request, &asked), Err(SearchError::Stopped)));
     }
+}
+
+#[test]
+fn an_extent_ends_when_it_is_stopped() {
+    let store = Three::of(&recorded_log("attack/audit.log.zst").lines().collect::<Vec<_>>());
+    let stop = Stop::default();
+    stop.stop();
+    for (name, searcher) in store.with_table() {
+        assert!(matches!(searcher.extent(&stop), Err(SearchError::Stopped)), "{name}");
+    }
+    assert!(matches!(store.alone.extent(&stop), Err(SearchError::Stopped)));
 }
 
 #[test]
@@ -508,5 +519,5 @@ fn a_table_that_is_being_written_and_merged_answers_as_the_journal() {
             }
         }
     }
-    assert_eq!(beside.extent().unwrap(), alone.extent().unwrap());
+    assert_eq!(beside.extent(&Stop::default()).unwrap().0, alone.extent(&Stop::default()).unwrap().0);
 }

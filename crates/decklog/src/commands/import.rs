@@ -93,7 +93,7 @@ fn settings(flags: &ImportFlags, context: &Context) -> Result<Config, Failures> 
         ("redaction-key-file", flags.redaction_key_file.clone()),
         ("max-event-size", flags.max_event_size.clone()),
     ];
-    let loaded = load_layers(None, &SettingFlags::of(given), &[], &context.environment)?;
+    let loaded = load_layers(flags.target.config.as_deref(), &SettingFlags::of(given), &[], &context.environment)?;
     for warning in &loaded.warnings {
         context.note(&format!("warning: {warning}"));
     }
