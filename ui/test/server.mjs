@@ -65,6 +65,16 @@ export async function serve(files = [attack], damage = () => {}, flags = [], the
     async import(file) {
       execFileSync(binary, ["import", file, "--server", own], { stdio: "pipe" });
     },
+    /** As a webhook of kube-apiserver sends it. */
+    async send(items) {
+      const body = JSON.stringify({ kind: "EventList", apiVersion: "audit.k8s.io/v1", metadata: {}, items });
+      const response = await fetch(`${own}/ingest/webhook/live?cluster=demo`, {
+        method: "POST",
+        body,
+        headers: { "content-type": "application/json", authorization: `Bearer ${new URL(link).searchParams.get("token")}` },
+      });
+      if (!response.ok) throw new Error(await response.text());
+    },
     async stop() {
       await proxy?.stop();
       server.kill("SIGTERM");

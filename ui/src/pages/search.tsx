@@ -1,6 +1,6 @@
 // Search: which requests match? The sentence, the histogram, the facets, the rows, and the event beside them.
 
-import { useSignal } from "@preact/signals";
+import { computed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { token } from "../api/session.ts";
 import { Chart } from "../parts/Chart.tsx";
@@ -10,6 +10,7 @@ import { Filter } from "../parts/Filter.tsx";
 import { Icon } from "../parts/Mark.tsx";
 import { Menu } from "../parts/Menu.tsx";
 import { Rows } from "../parts/Rows.tsx";
+import { ColumnMenu, SavedMenu } from "../parts/SearchMenus.tsx";
 import { Banners, NoRows } from "../parts/States.tsx";
 import { TimeRange } from "../parts/TimeRange.tsx";
 import { commandOf, exportAs, exporting, stopExport } from "../state/download.ts";
@@ -20,12 +21,15 @@ import { printRange, printResolved, sayDuration } from "../state/time.ts";
 import { printAddress, type Unit } from "../state/url.ts";
 import { change, follow, searchView } from "../state/view.ts";
 
+// Computed, so that rows that come do not draw the whole page anew.
+const hasAnswer = computed(() => answer.value !== null);
+/** Without an event or an answer there is nothing to draw or to count. */
+const hasNothing = computed(() => extent.value?.events === 0 || (!hasAnswer.value && failure.value !== null));
+const hasNoRows = computed(() => answer.value?.rows.length === 0 && phase.value !== "loading" && phase.value !== "slow");
+
 export function SearchPage() {
   const { selected, tab } = searchView.value;
-  const shown = answer.value;
-  // Without an event or an answer there is nothing to draw or to count.
-  const isBlank = extent.value?.events === 0 || (shown === null && failure.value !== null);
-  const isEmpty = shown !== null && shown.rows.length === 0 && phase.value !== "loading" && phase.value !== "slow";
+  const isBlank = hasNothing.value;
   return (
     <>
       <header class="top">
@@ -44,7 +48,9 @@ export function SearchPage() {
               <Facets />
             </aside>
           )}
-          <div class="row-column">{isEmpty ? <NoRows rows={shown} /> : shown ? <Rows /> : !isBlank && <Waiting />}</div>
+          <div class="row-column">
+            {hasNoRows.value ? <NoRows rows={answer.peek()!} /> : hasAnswer.value ? <Rows /> : !isBlank && <Waiting />}
+          </div>
         </div>
       </main>
       {selected !== null && (
@@ -117,6 +123,8 @@ function Headline() {
             </label>
           ))}
         </fieldset>
+        <ColumnMenu />
+        <SavedMenu />
         <ExportMenu />
         <LinkMenu />
       </div>
@@ -159,12 +167,16 @@ function ExportLine() {
     <p class={`notice ${now.state === "failed" ? "danger" : ""}`} role="status">
       {now.state === "failed"
         ? now.words
-        : `${now.state === "done" ? "Exported" : "Exporting"} ${now.events.toLocaleString("en")} as ${now.format.toUpperCase()}.`}{" "}
+        : `${now.state === "done" ? "Exported" : "Exporting"} ${now.events === null ? sayBytes(now.bytes) : now.events.toLocaleString("en")} as ${now.format.toUpperCase()}.`}{" "}
       <button type="button" class="small" onClick={stopExport}>
         {now.state === "running" ? "Stop" : "Dismiss"}
       </button>
     </p>
   );
+}
+
+function sayBytes(bytes: number): string {
+  return bytes < 1 << 20 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / (1 << 20)).toFixed(1)} MiB`;
 }
 
 function ExportMenu() {
@@ -191,6 +203,15 @@ function ExportMenu() {
             }}
           >
             JSON lines, as stored
+          </button>
+          <button
+            type="button"
+            onClick={() => {
+              close();
+              void exportAs("parquet");
+            }}
+          >
+            Parquet, a row each
           </button>
           <CopyButton label="Copy as command" text={() => commandOf(shown, location.origin)} />
         </>

@@ -11,7 +11,7 @@ import { type Hole, holesIn, partOf } from "../state/gaps.ts";
 import { holes } from "../state/holes.ts";
 import { visible } from "../state/hostile.ts";
 import { prefs } from "../state/prefs.ts";
-import { answer, histogram } from "../state/search.ts";
+import { askedUnit, histogram, resolved } from "../state/search.ts";
 import { type Micros, parseRfc3339, printClock, printDay, type Resolved, SECOND, sayDuration } from "../state/time.ts";
 import { change } from "../state/view.ts";
 import { OutcomeMark } from "./Mark.tsx";
@@ -71,15 +71,15 @@ export function Chart() {
   }, []);
 
   const { value, failure, isOld } = histogram.value;
-  const shown = answer.value;
+  const range = resolved.value;
   const zone = prefs.value.zone;
-  const bars = value && shown ? barsOf(value, shown.resolved) : [];
+  const bars = value && range ? barsOf(value, range) : [];
   const missed = holes.value;
   const hatched = hatchingOf(missed, bars);
   const most = Math.max(1, ...bars.map((bar) => bar.events));
   const [plotWidth, plotHeight] = [width.value, height.value - AXIS];
   const step = plotWidth / Math.max(1, bars.length);
-  const unit = shown?.question.unit === "event" ? "events" : "requests";
+  const unit = askedUnit.value === "event" ? "events" : "requests";
 
   const at = (event: PointerEvent) => {
     const { left } = box.current!.getBoundingClientRect();
@@ -88,8 +88,8 @@ export function Chart() {
   const apply = (from: number, to: number) => {
     const [first, last] = [bars[Math.min(from, to)], bars[Math.max(from, to)]];
     // The outer bars reach beyond the range, and what is there was not counted.
-    const since = Math.max(first?.start ?? 0, shown?.resolved.since ?? Number.NEGATIVE_INFINITY);
-    const until = Math.min(last?.end ?? 0, shown?.resolved.until ?? Number.POSITIVE_INFINITY);
+    const since = Math.max(first?.start ?? 0, range?.since ?? Number.NEGATIVE_INFINITY);
+    const until = Math.min(last?.end ?? 0, range?.until ?? Number.POSITIVE_INFINITY);
     if (first && last && since < until) change({ range: { since: { at: since }, until: { at: until } }, live: false });
     cursor.value = null;
     anchor.value = null;

@@ -6,7 +6,7 @@ import { getJson, rowsOfSql } from "../api/client.ts";
 import { token } from "../api/session.ts";
 import type { Source } from "../api/types.ts";
 import { beforeFirst, type Hole, isSeen, placeOf } from "./gaps.ts";
-import { answer, extent, histogram } from "./search.ts";
+import { answer, extent, histogram, resolved } from "./search.ts";
 import { parseRfc3339 } from "./time.ts";
 
 /** Each costs a question; more of them are told in words. */
@@ -18,15 +18,17 @@ const NEIGHBOURS = 1000;
 const found = signal<ReadonlyMap<string, Hole | null>>(new Map());
 const away = signal<Hole[]>([]);
 
-/** What the answer says is missing. */
-const gaps = computed(() => [...new Set([...(answer.value?.gaps ?? []), ...(histogram.value.value?.gaps ?? [])])]);
+/** What the answer says is missing; the key keeps rows that come from drawing the bars anew. */
+const gapsKey = computed(() => JSON.stringify([...new Set([...(answer.value?.gaps ?? []), ...(histogram.value.value?.gaps ?? [])])]));
+const gaps = computed(() => JSON.parse(gapsKey.value) as string[]);
+const firstStored = computed(() => extent.value?.first ?? "");
 
 /** What is hatched: gaps, sources that are away, and what lies before the first stored event. */
 export const holes = computed<Hole[]>(() => {
-  const shown = answer.value;
-  if (shown === null) return [];
+  const range = resolved.value;
+  if (range === null) return [];
   const placed = gaps.value.map((words) => found.value.get(words) ?? null).filter((hole) => hole !== null);
-  return [...placed, ...away.value, ...beforeFirst(parseRfc3339(extent.value?.first ?? ""))].filter((hole) => isSeen(hole, shown.resolved));
+  return [...placed, ...away.value, ...beforeFirst(parseRfc3339(firstStored.value))].filter((hole) => isSeen(hole, range));
 });
 
 /** Gaps that have no place in time. */

@@ -15,8 +15,8 @@ const SLOW_MS = 2000;
 /** While live there are so many rows at most: each that comes moves all others. */
 const LIVE_ROWS = 200;
 /** While live, so many rows are drawn in a frame at most, and frames lie so far apart: no task of the page gets long. */
-const FRAME_ROWS = 12;
-const FRAME_MS = 50;
+const FRAME_ROWS = 25;
+const FRAME_MS = 100;
 /** While live, the figures follow the rows this often at most. */
 const REFRESH_MS = 5000;
 
@@ -58,6 +58,9 @@ const nothing = <T>(): Part<T> => ({ value: null, failure: null, isOld: false })
 export const phase = signal<Phase>("loading");
 export const failure = signal<Failure | null>(null);
 export const answer = signal<Rows | null>(null);
+/** The range of the answer: stays the same while rows are added. */
+export const resolved = computed<Resolved | null>(() => answer.value?.resolved ?? null);
+export const askedUnit = computed<Unit>(() => answer.value?.question.unit ?? "request");
 export const histogram = signal<Part<Histogram>>(nothing());
 export const facets = signal<Part<FacetsAnswer>>(nothing());
 export const extent = signal<Extent | null>(null);
