@@ -135,7 +135,13 @@ const server = await serve([], () => {}, [], data);
 const browser = await launch();
 let isOver = false;
 try {
-  const { events, first, last } = await server.api("extent");
+  let stored = await server.api("extent");
+  // A server that is starting says so; nothing is measured before it is up.
+  for (let tries = 0; !stored.last && tries < 60; tries++) {
+    await new Promise((done) => setTimeout(done, 1000));
+    stored = await server.api("extent");
+  }
+  const { events, first, last } = stored;
   const until = new Date(Date.parse(last) + 1).toISOString();
   const path = `/search?t=${first.slice(0, 23).replace("Z", "")}Z..${until}`;
   console.log(`${events.toLocaleString("en")} events\n\n| what | measured | budget |\n| --- | --- | --- |`);

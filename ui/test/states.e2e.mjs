@@ -268,6 +268,7 @@ test("200 events a second come without a task over 50 ms", async (t) => {
         stageTimestamp: time,
       };
     });
+  await browser.startTracing(page, { categories: ["toplevel", "devtools.timeline"] });
   await page.evaluate(() => {
     globalThis.tasks = [];
     new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
@@ -288,8 +289,15 @@ test("200 events a second come without a task over 50 ms", async (t) => {
   assert.ok((await page.locator(".row:not(.head)").count()) <= 200);
   const long = (await page.evaluate(() => globalThis.tasks)).filter((duration) => duration > 50);
   if (process.env.DECKLOG_SHOTS) t.diagnostic(`long tasks: ${long.join(", ") || "none"}`);
-  // Another program may take the processor from the browser once; the page's own work would show again and again.
-  assert.ok(long.length <= 1, `tasks of ${long.join(", ")} ms`);
+  // What counts is the processor's time of the page's own thread: other programs may keep it waiting.
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
+  const names = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
+  const threads = new Set(names.map(({ pid, tid }) => `${pid} ${tid}`));
+  const tasks = traceEvents.filter(({ name, pid, tid, tdur }) => name.endsWith("RunTask") && tdur > 0 && threads.has(`${pid} ${tid}`));
+  assert.ok(tasks.length > 100, "the page's tasks were seen");
+  const worked = tasks.map(({ tdur }) => Math.round(tdur / 1000)).sort((a, b) => b - a);
+  if (process.env.DECKLOG_SHOTS) t.diagnostic(`longest tasks, processor time: ${worked.slice(0, 8).join(", ")} ms`);
+  assert.ok(worked[0] <= 50, `tasks of ${worked.filter((time) => time > 50).join(", ")} ms`);
   clean();
   await context.close();
 });

@@ -67,15 +67,22 @@ function Waiting() {
   return <div class="waiting" aria-busy={phase.value === "loading"} />;
 }
 
+/** The sentence and what can be done; its height is the same before there is an answer. */
 function Headline() {
-  const shown = answer.value;
-  const { unit } = searchView.value;
-  if (shown === null)
-    return (
-      <div class="headline">
-        <p class="sentence muted">{phase.value === "done" ? "" : "Searching…"}</p>
+  return (
+    <div class="headline">
+      <div class="headline-row">
+        <Sentence />
+        <Acts />
       </div>
-    );
+      <Notices />
+    </div>
+  );
+}
+
+function Sentence() {
+  const shown = answer.value;
+  if (shown === null) return <p class="sentence muted">{phase.value === "done" ? "" : "Searching…"}</p>;
   const { resolved, complete } = shown;
   const zone = prefs.value.zone;
   const count = shown.matched ?? histogram.value.value?.total ?? null;
@@ -83,21 +90,47 @@ function Headline() {
   const all = shown.question.unit === "event" ? extent.value?.events : extent.value?.requests;
   const length = resolved.since !== null && resolved.until !== null ? ` (${sayDuration(resolved.until - resolved.since)})` : "";
   return (
-    <div class="headline">
-      <p class="sentence" id="headline">
-        <b>
-          {complete ? "" : "≥ "}
-          {count?.toLocaleString("en") ?? "…"} {word[count === 1 ? 0 : 1]}
-        </b>
-        {resolved.since === null && resolved.until === null ? ", " : " in "}
-        <span class="resolved" title={`${printResolved(resolved, "utc")} UTC`}>
-          {printResolved(resolved, zone)}
-        </span>
-        <span class="muted">
-          {length}
-          {all !== undefined && live.value === null && ` of ${complete ? "" : "≥ "}${all.toLocaleString("en")}`}
-        </span>
-      </p>
+    <p class="sentence" id="headline">
+      <b>
+        {complete ? "" : "≥ "}
+        {count?.toLocaleString("en") ?? "…"} {word[count === 1 ? 0 : 1]}
+      </b>
+      {resolved.since === null && resolved.until === null ? ", " : " in "}
+      <span class="resolved" title={`${printResolved(resolved, "utc")} UTC`}>
+        {printResolved(resolved, zone)}
+      </span>
+      <span class="muted">
+        {length}
+        {all !== undefined && live.value === null && ` of ${complete ? "" : "≥ "}${all.toLocaleString("en")}`}
+      </span>
+    </p>
+  );
+}
+
+function Acts() {
+  const { unit } = searchView.value;
+  return (
+    <div class="acts">
+      <fieldset class="switch">
+        <legend class="hidden">Count</legend>
+        {(["request", "event"] as Unit[]).map((choice) => (
+          <label key={choice} class={unit === choice ? "is-on" : ""}>
+            <input type="radio" name="unit" checked={unit === choice} onChange={() => change({ unit: choice })} />
+            {choice}s
+          </label>
+        ))}
+      </fieldset>
+      <ColumnMenu />
+      <SavedMenu />
+      <ExportMenu />
+      <LinkMenu />
+    </div>
+  );
+}
+
+function Notices() {
+  return (
+    <>
       {instead.value !== null && searchView.value.range && printRange(searchView.value.range) === instead.value && (
         <p class="notice" role="status">
           Nothing in the last hour, so this is all there is.
@@ -113,22 +146,7 @@ function Headline() {
       )}
       <LiveLine />
       <ExportLine />
-      <div class="acts">
-        <fieldset class="switch">
-          <legend class="hidden">Count</legend>
-          {(["request", "event"] as Unit[]).map((choice) => (
-            <label key={choice} class={unit === choice ? "is-on" : ""}>
-              <input type="radio" name="unit" checked={unit === choice} onChange={() => change({ unit: choice })} />
-              {choice}s
-            </label>
-          ))}
-        </fieldset>
-        <ColumnMenu />
-        <SavedMenu />
-        <ExportMenu />
-        <LinkMenu />
-      </div>
-    </div>
+    </>
   );
 }
 
@@ -180,8 +198,6 @@ function sayBytes(bytes: number): string {
 }
 
 function ExportMenu() {
-  const shown = answer.value;
-  if (shown === null) return null;
   return (
     <Menu label="Export">
       {(close) => (
@@ -213,7 +229,7 @@ function ExportMenu() {
           >
             Parquet, a row each
           </button>
-          <CopyButton label="Copy as command" text={() => commandOf(shown, location.origin)} />
+          <CopyButton label="Copy as command" text={() => (answer.value ? commandOf(answer.value, location.origin) : "")} />
         </>
       )}
     </Menu>

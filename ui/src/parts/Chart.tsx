@@ -262,6 +262,7 @@ export function Chart() {
           ))}
         </ul>
       )}
+      {bars.length === 0 && <p class="chart-table">{"\u00a0"}</p>}
       {bars.length > 0 && (
         <details class="chart-table">
           <summary>Show as a table</summary>

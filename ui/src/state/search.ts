@@ -13,10 +13,10 @@ const PAGE_ROWS = 200;
 const MOUNTED_ROWS = 1000;
 const SLOW_MS = 2000;
 /** While live there are so many rows at most: each that comes moves all others. */
-const LIVE_ROWS = 200;
+const LIVE_ROWS = 100;
 /** While live, so many rows are drawn in a frame at most, and frames lie so far apart: no task of the page gets long. */
-const FRAME_ROWS = 25;
-const FRAME_MS = 100;
+const FRAME_ROWS = 8;
+const FRAME_MS = 16;
 /** While live, the figures follow the rows this often at most. */
 const REFRESH_MS = 5000;
 
