@@ -3,7 +3,8 @@
 import { useSignal } from "@preact/signals";
 import { FIRST_COLUMNS, isColumn, MAX_COLUMNS, toggleColumn } from "../state/columns.ts";
 import { visible } from "../state/hostile.ts";
-import { saved, setSaved, withSaved } from "../state/saved.ts";
+import { saved, setSaved } from "../state/kept.ts";
+import { withSaved } from "../state/saved.ts";
 import { printAddress, readAddress } from "../state/url.ts";
 import { change, go, searchView } from "../state/view.ts";
 import { MORE } from "./columns.tsx";

@@ -1,6 +1,4 @@
-// Searches that a person named, kept in this browser: what the address says, under a name. No answer is kept.
-
-import { signal } from "@preact/signals";
+// Searches that a person named: what the address says, under a name. Pure; `kept.ts` keeps them in the browser.
 
 export interface Saved {
   name: string;
@@ -8,7 +6,6 @@ export interface Saved {
   query: string;
 }
 
-const KEY = "decklog-saved";
 const MAX_SAVED = 50;
 const MAX_NAME = 60;
 const MAX_QUERY = 8000;
@@ -34,24 +31,4 @@ export function withSaved(all: readonly Saved[], one: Saved): Saved[] {
   const name = one.name.trim().slice(0, MAX_NAME);
   if (name === "" || one.query.length > MAX_QUERY) return [...all];
   return [{ name, query: one.query }, ...all.filter((other) => other.name !== name)].slice(0, MAX_SAVED);
-}
-
-function load(): Saved[] {
-  try {
-    return readSaved(localStorage.getItem(KEY));
-  } catch {
-    return []; // storage may be off
-  }
-}
-
-export const saved = signal<Saved[]>(typeof localStorage === "undefined" ? [] : load());
-
-export function setSaved(all: Saved[]): void {
-  saved.value = all;
-  try {
-    if (all.length === 0) localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, JSON.stringify(all));
-  } catch {
-    // Then it holds until the page is left.
-  }
 }
