@@ -18,6 +18,7 @@ export async function before(target, folder) {
       answer.writeHead(200, {
         "content-type": KINDS[path.split(".").at(-1)] ?? "application/octet-stream",
         "cache-control": "public, max-age=31536000, immutable",
+        "x-content-type-options": "nosniff",
         ...(packed ? { "content-encoding": "br" } : {}),
       });
       answer.end(readFileSync(packed ? `${file}.br` : file));

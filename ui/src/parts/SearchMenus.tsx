@@ -38,7 +38,7 @@ export function ColumnMenu() {
         <div class="column-menu">
           <ul>
             {[...names, ...paths].map((name) => (
-              <li key={name}>
+              <li key={name} class={paths.includes(name) ? "is-path" : ""}>
                 <label>
                   <input
                     type="checkbox"
