@@ -120,7 +120,9 @@ function Acts() {
           </label>
         ))}
       </fieldset>
-      <ColumnMenu />
+      <div class="for-columns">
+        <ColumnMenu />
+      </div>
       <SavedMenu />
       <ExportMenu />
       <LinkMenu />
