@@ -52,7 +52,15 @@ impl Connection {
     /// # Errors
     /// When the connection breaks.
     pub fn get(&mut self, path: &str) -> io::Result<Response> {
-        self.send_head("GET", path, &[])?;
+        self.get_with(path, &[])
+    }
+
+    /// `GET path` with more headers.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn get_with(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
+        self.send_head("GET", path, headers)?;
         self.read_response()
     }
 

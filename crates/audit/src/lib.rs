@@ -2,7 +2,7 @@
 //!
 //! This crate is values and functions of values: the [`Event`] of `audit.k8s.io/v1` and its bytes, the
 //! [`filter`] language, [`redact`]ion, and what every other room depends on instead of depending on each
-//! other: [`journal`] (append, read, cursor), [`quarantine`] and [`search`]. It does no I/O, knows no runtime and never
+//! other: [`journal`] (append, read, cursor), [`quarantine`], [`sink`] and [`search`]. It does no I/O, knows no runtime and never
 //! asks for the time of day: time is an argument.
 //!
 //! ```
@@ -23,6 +23,7 @@ pub mod filter;
 pub mod journal;
 pub mod quarantine;
 pub mod search;
+pub mod sink;
 pub mod timespec;
 pub mod access;
 

@@ -17,6 +17,7 @@ pub mod metrics;
 mod recorder;
 pub mod webhook;
 mod rotation;
+pub mod vitals;
 pub mod import;
 pub mod tail;
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! What is counted of every source, so that "is anything lost, where, why" has an answer: whatever arrives is
 //! acknowledged, a duplicate, or rejected with a reason.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use decklog_audit::Timestamp;
+use decklog_audit::journal::Appended;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::vitals::{AllVitals, Vitals};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
@@ -66,6 +70,7 @@ pub struct CaptureMetrics {
     last_event: Family<SourceLabel, Seconds>,
     delay: Family<SourceLabel, Histogram, fn() -> Histogram>,
     suspected_losses: Family<SourceLabel, Counter>,
+    vitals: AllVitals,
 }
 
 impl Default for CaptureMetrics {
@@ -78,6 +83,7 @@ impl Default for CaptureMetrics {
             // 10 ms to about 5 h: from a webhook with a short batch wait to a log imported after an outage.
             delay: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 22))),
             suspected_losses: Family::default(),
+            vitals: AllVitals::default(),
         }
     }
 }
@@ -101,11 +107,18 @@ impl CaptureMetrics {
         registry.register("decklog_ingest_delay_seconds", "From an event's time to its acknowledgement", self.delay.clone());
     }
 
-    /// The metrics of one source.
-    pub fn source(&self, source: &str) -> SourceMetrics {
+    /// How every source stands that anything came from, by source and cluster.
+    pub fn vitals(&self) -> BTreeMap<(Arc<str>, Arc<str>), Vitals> {
+        self.vitals.all()
+    }
+
+    /// The metrics of one source, whose events belong to `cluster`.
+    pub fn source(&self, source: &str, cluster: &Arc<str>) -> SourceMetrics {
         let label = SourceLabel { source: source.to_owned() };
         SourceMetrics {
             source: source.into(),
+            cluster: Arc::clone(cluster),
+            vitals: self.vitals.clone(),
             received_events: self.received_events.get_or_create_owned(&label),
             received_bytes: self.received_bytes.get_or_create_owned(&label),
             last_event: self.last_event.get_or_create_owned(&label),
@@ -120,6 +133,8 @@ impl CaptureMetrics {
 #[derive(Clone, Debug)]
 pub struct SourceMetrics {
     source: Arc<str>,
+    cluster: Arc<str>,
+    vitals: AllVitals,
     received_events: Counter,
     received_bytes: Counter,
     last_event: Seconds,
@@ -134,9 +149,13 @@ impl SourceMetrics {
         self.received_bytes.inc_by(n_bytes);
     }
 
-    /// Counts events that were acknowledged or found to be duplicates: `times` are theirs.
-    pub fn acknowledged(&self, n_events: u64, times: &[Timestamp], now: Timestamp) {
-        self.received_events.inc_by(n_events);
+    /// Counts events that were stored or found to be duplicates: `times` are theirs.
+    pub fn acknowledged(&self, appended: Appended, times: &[Timestamp], now: Timestamp) {
+        let Appended { n_stored, n_duplicates, .. } = appended;
+        self.received_events.inc_by(n_stored + n_duplicates);
+        if n_stored + n_duplicates > 0 {
+            self.vitals.taken((&self.source, &self.cluster), n_stored, n_duplicates, times.iter().max().copied(), now);
+        }
         for time in times {
             self.delay.observe((now.micros() - time.micros()).max(0) as f64 / 1e6);
         }
@@ -152,6 +171,7 @@ impl SourceMetrics {
     pub fn rejected(&self, n_events: u64, reason: Rejected) {
         if n_events > 0 {
             self.received_events.inc_by(n_events);
+            self.vitals.rejected((&self.source, &self.cluster), n_events);
             let label = RejectedLabel { source: self.source.to_string(), reason: reason.as_str() };
             self.rejected_events.get_or_create(&label).inc_by(n_events);
         }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{completion, config, help, import, quarantine, search, serve, sources, sql, table, tail, top, version};
+use crate::commands::{completion, config, forward, help, import, quarantine, search, serve, sources, sql, table, tail, top, version};
 use crate::output::ColorChoice;
 
 /// Sentence, usage, examples, arguments, exit codes.
@@ -43,6 +43,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(serve::ServeFlags),
     Import(import::ImportFlags),
+    Forward(forward::ForwardFlags),
     Search(search::SearchFlags),
     Tail(tail::TailFlags),
     Sql(sql::SqlFlags),
@@ -211,7 +212,7 @@ impl Command {
             Self::Quarantine(flags) => flags.output(),
             Self::Sources(flags) => flags.output(),
             Self::Version(flags) => flags.output.output,
-            Self::Serve(_) | Self::Config(_) | Self::Completion(_) | Self::Complete(_) | Self::Help(_) => OutputFormat::Table,
+            Self::Serve(_) | Self::Forward(_) | Self::Config(_) | Self::Completion(_) | Self::Complete(_) | Self::Help(_) => OutputFormat::Table,
         }
     }
 }

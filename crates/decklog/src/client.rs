@@ -58,6 +58,18 @@ impl Client {
         &self.base
     }
 
+    /// Whether a token goes with every request.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether it is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.base.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+        let host = host.trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// Asks for `path` with its query; an answer that is no success is a failure.
     pub(crate) async fn get(&self, path: &str, headers: &[(header::HeaderName, &str)]) -> Result<Response<Incoming>, Failure> {
         self.ask(Method::GET, path, headers, Bytes::new()).await
@@ -76,6 +88,14 @@ impl Client {
         let status = answer.status();
         let body = self.whole(answer).await.unwrap_or_default();
         Err(failure_of(status, &body, &self.base))
+    }
+
+    /// Posts `body` to `path` and gives whatever the answer is, whole.
+    pub(crate) async fn exchange(&self, path: &str, headers: &[(header::HeaderName, &str)], body: Bytes) -> Result<(http::response::Parts, Bytes), Failure> {
+        let answer = self.send(Method::POST, path, headers, body).await.map_err(|error| self.unreachable(&error))?;
+        let (parts, body) = answer.into_parts();
+        let body = http_body_util::Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| self.broken(error.as_ref()))?;
+        Ok((parts, body.to_bytes()))
     }
 
     /// The whole answer to `path` as JSON.

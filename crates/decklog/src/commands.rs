@@ -2,6 +2,7 @@
 
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod forward;
 pub(crate) mod help;
 pub(crate) mod import;
 pub(crate) mod quarantine;
@@ -73,6 +74,7 @@ pub(crate) fn run(cli: Cli, context: &Context) -> Outcome {
     match cli.command {
         Command::Serve(flags) => serve::run(&flags, context),
         Command::Import(flags) => import::run(&flags, context),
+        Command::Forward(flags) => forward::run(&flags, context),
         Command::Search(flags) => search::run(&flags, context),
         Command::Tail(flags) => tail::run(&flags, context),
         Command::Sql(flags) => sql::run(&flags, context),

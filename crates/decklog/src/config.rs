@@ -158,7 +158,7 @@ pub(crate) struct LogConfig {
 
 impl Config {
     /// What holds where nothing was said. The defaults stand as text in [`SETTINGS`]; a test reads them all.
-    fn before_defaults() -> Self {
+    pub(crate) fn before_defaults() -> Self {
         Self {
             data_dir: PathBuf::new(),
             cluster: String::new(),

@@ -212,6 +212,13 @@ impl Access {
         self
     }
 
+    /// The sources, and their clusters where they are fixed, that a credential sends for.
+    pub(crate) fn senders(&self, now: Instant) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+        let in_file = self.tokens.as_ref().map(|file| file.current(now));
+        let entries = self.senders.entries().iter().chain(in_file.iter().flat_map(|tokens| tokens.entries()));
+        entries.filter_map(|entry| Some((entry.source.clone()?, entry.cluster.clone()))).collect()
+    }
+
     /// Who makes the request.
     ///
     /// # Errors

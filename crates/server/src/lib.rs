@@ -31,6 +31,7 @@ mod parts;
 mod problem;
 mod router;
 mod server;
+mod status;
 mod tls;
 mod ui;
 
@@ -42,4 +43,5 @@ pub use metrics::{Build, ServerMetrics};
 pub use parts::{Check, Clock, Parts, QuarantineItem, QuarantineRequest, QuarantineView, SourceStatus};
 pub use problem::{ParameterError, Problem, ProblemKind};
 pub use server::{Server, ServerConfig, StartError, Stopped, check_listen};
+pub use status::Status;
 pub use tls::{Tls, TlsConfig, TlsError};

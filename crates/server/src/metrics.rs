@@ -3,12 +3,24 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+/// What `/metrics` answers: the registry as OpenMetrics text.
+pub(crate) fn page(registry: &Registry) -> Result<Response, std::fmt::Error> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry)?;
+    let mut response = text.into_response();
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}
 
 /// Which build this is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet, serde::Serialize)]

@@ -64,7 +64,7 @@ impl Check {
 }
 
 /// One source, as `/api/v1/sources` lists it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
     /// Its name.
@@ -74,7 +74,7 @@ pub struct SourceStatus {
     pub kind: String,
     /// The cluster its events belong to.
     pub cluster: String,
-    /// One word: `active`, `waiting`, `failed` and so on.
+    /// One word: `active`, `silent` (nothing came for ten minutes), `waiting` (nothing yet), `failed`.
     pub state: String,
     /// Why it is in that state, if there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +93,17 @@ pub struct SourceStatus {
     /// The newest event's time, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_event: Option<String>,
+    /// When something of it was taken last, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_arrival: Option<String>,
+    /// Events a second, lately.
+    pub events_per_second: f64,
+    /// From the newest event's time to its being safe, of the last delivery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_seconds: Option<f64>,
+    /// How long nothing has come of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_seconds: Option<f64>,
     /// Bytes of its file that are still to be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_bytes: Option<u64>,

@@ -22,6 +22,10 @@ pub struct JournalConfig {
     pub max_age: Option<Duration>,
     /// The oldest segments are removed while all together are larger. Default: no bound.
     pub max_size: Option<u64>,
+    /// Readers that retention never overtakes, not even on a full disk: without their having read it, nothing goes, also
+    /// while they are not there. On a full disk the journal then refuses what comes. Default: none, so that limits count
+    /// more than a reader that lags once the disk is full.
+    pub never_overtaken: Vec<String>,
     /// Space kept free for cursors, marks and retention when the disk is full. Default 16 MiB.
     pub reserve: u64,
     /// The duplicate window.
@@ -60,6 +64,7 @@ impl Default for JournalConfig {
             max_body_events: 4 << 20,
             max_age: None,
             max_size: None,
+            never_overtaken: Vec::new(),
             reserve: 16 << 20,
             duplicates: DuplicateWindow::default(),
             retry_after: Duration::from_secs(1),

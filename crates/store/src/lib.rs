@@ -40,5 +40,5 @@ pub use error::OpenError;
 pub use journal::{Environment, Health, JournalStats, LocalJournal, LocalReader, ReaderStats, StartFrom};
 pub use metrics::{JournalMetrics, QuarantineMetrics, TableMetrics};
 pub use quarantine::{LocalQuarantine, QuarantineConfig, QuarantineView, Quarantined};
-pub use table::{Table, TablePlace};
+pub use table::{TABLE_READER, Table, TablePlace};
 pub use view::{BlockRead, BlockRef, JournalView};

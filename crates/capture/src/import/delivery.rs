@@ -73,7 +73,7 @@ pub const SOURCE: &str = "import";
 impl LocalDelivery {
     /// Events belong to `cluster`.
     pub fn new(recorder: Recorder, cluster: Arc<str>) -> Self {
-        let metrics = recorder.metrics.source(SOURCE);
+        let metrics = recorder.metrics.source(SOURCE, &cluster);
         Self { recorder, cluster, metrics }
     }
 }
@@ -118,8 +118,8 @@ impl Delivery for LocalDelivery {
             if let Some(appending) = appending {
                 let appended = appending.await.map_err(deliver_error)?;
                 (delivered.stored, delivered.duplicates) = (appended.n_stored, appended.n_duplicates);
+                metrics.acknowledged(appended, &times, now());
             }
-            metrics.acknowledged(n_events, &times, now());
             if !refused.is_empty() {
                 for refused in &refused {
                     metrics.rejected(1, Rejected::from_refusal(refused.reason));

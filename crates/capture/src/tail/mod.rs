@@ -115,7 +115,7 @@ enum Until<F> {
 impl Tail {
     /// Prepares to follow a log.
     pub fn new(recorder: Recorder, config: TailConfig) -> Self {
-        let metrics = recorder.metrics.source(&config.source);
+        let metrics = recorder.metrics.source(&config.source, &config.cluster);
         let position_name = Arc::from(format!("tail:{}:{}", config.source, config.path.display()));
         Self { recorder, config, status: TailStatusHandle::default(), metrics, position_name }
     }
@@ -226,7 +226,10 @@ impl Tail {
                 self.recorder.journal.append(batch.clone()).await
             };
             match outcome.await {
-                Ok(_) => break,
+                Ok(appended) => {
+                    self.metrics.acknowledged(appended, &times, now());
+                    break;
+                }
                 Err(error) => self.tell_error(error.to_string()),
             }
             if matches!(until, Until::Stopped) {
@@ -235,7 +238,6 @@ impl Tail {
             until.wait(retry).await;
             retry = (retry * 2).min(LONGEST_RETRY);
         }
-        self.metrics.acknowledged(times.len() as u64, &times, now());
         for refused in &refused {
             self.metrics.rejected(1, Rejected::from_refusal(refused.reason));
         }

@@ -39,6 +39,7 @@ use tokio::sync::Semaphore;
 
 use crate::recorder::Recorder;
 use sources::SourceNames;
+pub use sources::is_source_name;
 use status::Statuses;
 pub use status::WebhookStatus;
 

@@ -47,7 +47,7 @@ pub(super) async fn receive(State(receiver): State<Receiver>, Path(source): Path
         Err(error) => return Problem::forbidden(error).into_response(),
     };
     let origin = Origin { cluster: identity.cluster.unwrap_or_else(|| Arc::clone(&shared.config.cluster)), source: Arc::clone(&source), sender: identity.peer };
-    let metrics = shared.recorder.metrics.source(&source);
+    let metrics = shared.recorder.metrics.source(&source, &origin.cluster);
     match take_body(&shared, origin, &metrics, request).await {
         Ok((taken, newest)) => {
             shared.statuses.taken(&source, now(), newest);
@@ -223,7 +223,7 @@ async fn store(shared: &Shared, parts: Parts, metrics: &SourceMetrics, deadline:
             return Err(Problem::unavailable("the disk is too slow"));
         }
     };
-    metrics.acknowledged(tally.n_events, &tally.times, now());
+    metrics.acknowledged(appended, &tally.times, now());
     kept.map_err(|error| append_problem(&error, tally.n_refused(), metrics))?;
     metrics.rejected(tally.n_malformed, Rejected::Malformed);
     metrics.rejected(tally.n_too_large, Rejected::TooLarge);

@@ -60,8 +60,8 @@ fn shorten(named: &str) -> String {
     named.chars().take(64).collect()
 }
 
-/// `[a-z0-9]([-a-z0-9.]*[a-z0-9])?`, at most 63 characters.
-fn is_source_name(name: &str) -> bool {
+/// Whether it can be a source's name: `[a-z0-9]([-a-z0-9.]*[a-z0-9])?`, at most 63 characters.
+pub fn is_source_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = name.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };

@@ -113,7 +113,38 @@ struct Source {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    last_arrival: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lag_bytes: Option<u64>,
+}
+
+impl Source {
+    /// Its state in words: why it failed, how long it has been silent.
+    fn state_text(&self) -> String {
+        match (&self.reason, self.silent_seconds) {
+            (Some(reason), _) => format!("{}: {reason}", self.state),
+            (None, Some(seconds)) if self.state == "silent" => format!("silent for {}", short_duration(seconds)),
+            _ => self.state.clone(),
+        }
+    }
+}
+
+/// With its largest unit alone: `850ms`, `12s`, `3m`, `5h`, `2d`.
+fn short_duration(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    match seconds {
+        _ if seconds < 1.0 => format!("{:.0}ms", seconds * 1e3),
+        _ if seconds < 120.0 => format!("{seconds:.0}s"),
+        _ if seconds < 7_200.0 => format!("{:.0}m", (seconds / 60.0).floor()),
+        _ if seconds < 172_800.0 => format!("{:.0}h", (seconds / 3_600.0).floor()),
+        _ => format!("{:.0}d", (seconds / 86_400.0).floor()),
+    }
 }
 
 /// Does it.
@@ -162,14 +193,15 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
         if of_files {
             return vec![source.name.clone(), source.cluster.clone(), number(source.stored), source.first_event.clone().unwrap_or_default(), last];
         }
-        let state = source.reason.as_ref().map_or(source.state.clone(), |reason| format!("{}: {reason}", source.state));
         vec![
             source.name.clone(),
             source.kind.clone(),
             source.cluster.clone(),
-            state,
+            source.state_text(),
             number(source.received),
             number(source.rejected),
+            source.events_per_second.map(|rate| format!("{rate:.1}/s")).unwrap_or_default(),
+            source.delay_seconds.map(short_duration).unwrap_or_default(),
             last,
             source.place.clone().unwrap_or_default(),
         ]
@@ -177,7 +209,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
     let names: &[&str] = if of_files {
         &["NAME", "CLUSTER", "EVENTS", "FIRST EVENT", "LAST EVENT"]
     } else {
-        &["NAME", "TYPE", "CLUSTER", "STATE", "RECEIVED", "REJECTED", "LAST EVENT", "PLACE"]
+        &["NAME", "TYPE", "CLUSTER", "STATE", "RECEIVED", "REJECTED", "RATE", "DELAY", "LAST EVENT", "PLACE"]
     };
     match flags.how.output.output {
         OutputFormat::Json => {
@@ -191,7 +223,7 @@ fn list(flags: &ListFlags, context: &Context) -> Outcome {
             sources.iter().try_for_each(|source| write_csv_row(&mut out, row(source).iter().map(String::as_str)))
         })?,
         OutputFormat::Table | OutputFormat::Wide => {
-            let head = |name: &&str| if matches!(*name, "EVENTS" | "RECEIVED" | "REJECTED") { Head::number(name) } else { Head::text(name) };
+            let head = |name: &&str| if matches!(*name, "EVENTS" | "RECEIVED" | "REJECTED" | "RATE" | "DELAY") { Head::number(name) } else { Head::text(name) };
             let width = std::io::stdout().is_terminal().then(terminal_width).flatten();
             let mut table = Table::new(names.iter().map(head).collect(), context.paint, width);
             table = if flags.how.output.no_headers { table.without_heads() } else { table };
@@ -233,4 +265,24 @@ fn describe(flags: &DescribeFlags, context: &Context) -> Outcome {
     }
     answer.flush()?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_in_words() {
+        let source = |state: &str, reason: Option<&str>, silent_seconds| Source {
+            state: state.to_owned(),
+            reason: reason.map(str::to_owned),
+            silent_seconds,
+            ..Source::default()
+        };
+        assert_eq!(source("active", None, Some(3.0)).state_text(), "active");
+        assert_eq!(source("failed", Some("no such file"), None).state_text(), "failed: no such file");
+        assert_eq!(source("silent", None, Some(4_000.0)).state_text(), "silent for 66m");
+        let all = [0.0123, 5.4, 119.9, 120.0, 7_200.0, 1e6, -3.0].map(short_duration);
+        assert_eq!(all, ["12ms", "5s", "120s", "2m", "2h", "11d", "0ms"]);
+    }
 }

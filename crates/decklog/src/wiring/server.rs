@@ -15,7 +15,7 @@ use decklog_audit::Timestamp;
 use decklog_audit::search::{SearchError, Searcher};
 use decklog_capture::tail::{Tail, TailConfig};
 use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
-use decklog_server::{AccessConfig, Build, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, Tls, TlsConfig, hash_token};
+use decklog_server::{AccessConfig, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, Tls, TlsConfig, hash_token};
 use decklog_store::Health;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -48,8 +48,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
         .map_err(|error| Failure::usage("tokens-file", error.to_string()))?;
 
     let mut registry = Registry::default();
-    let build = Build { version: env!("CARGO_PKG_VERSION").to_owned(), revision: option_env!("DECKLOG_REVISION").unwrap_or("unknown").to_owned() };
-    let metrics = ServerMetrics::register(&mut registry, build);
+    let metrics = ServerMetrics::register(&mut registry, super::build());
     let cursor_key = cursor_key(&config.data_dir)?;
     let serving = ServerConfig { tls, ..ServerConfig::new(cursor_key) };
     let server = Server::start(listener, serving, access, metrics).map_err(|error| Failure::usage("listen", error.to_string()))?;
@@ -221,7 +220,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
         journal: Arc::clone(&store.journal) as _,
         searcher,
         routers: vec![routes(receiver)],
-        sources: source_lister(Arc::clone(config), tails, Arc::clone(&registry)),
+        sources: source_lister(Arc::clone(config), tails, store.recorder.metrics.clone()),
         quarantine: Arc::new(QuarantineFiles(config.data_dir.clone())),
         checks,
         registry,

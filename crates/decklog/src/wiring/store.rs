@@ -7,7 +7,7 @@ use decklog_audit::intake::Intake;
 use decklog_audit::redact::Redactor;
 use decklog_audit::search::Stop;
 use decklog_capture::{CaptureMetrics, Recorder};
-use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig, Table, TableMetrics};
+use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig, TABLE_READER, Table, TableMetrics};
 
 use super::keys::{former_key, redaction_key};
 use super::table::{LateTable, PAUSES};
@@ -34,7 +34,7 @@ impl Store {
     /// follows (a new redaction key) must be done by one process only.
     pub(crate) fn open(config: &Config) -> Result<Self, Failure> {
         let data_dir = &config.data_dir;
-        let journal = LocalJournal::open(data_dir, journal_config(config)).map_err(|error| open_failure(&error, data_dir))?;
+        let journal = LocalJournal::open(data_dir, journal_config(config, TABLE_READER)).map_err(|error| open_failure(&error, data_dir))?;
         let quarantine = LocalQuarantine::open(data_dir, QuarantineConfig::default()).map_err(|error| open_failure(&error, data_dir))?;
         let redactor = match config.redact.mode {
             RedactMode::Default => {
@@ -107,11 +107,13 @@ pub(crate) fn whole_reason(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn journal_config(config: &Config) -> decklog_store::JournalConfig {
+/// The settings of the journal, as its own; `reader` is the one that holds the only other copy.
+pub(super) fn journal_config(config: &Config, reader: &str) -> decklog_store::JournalConfig {
     decklog_store::JournalConfig {
         segment_size: config.journal.segment_size.0,
-        // What the table has is kept there; what it has not is never removed.
+        // What the reader has is kept elsewhere; what it has not is never removed.
         max_size: Some(config.journal.keep.0),
+        never_overtaken: vec![reader.to_owned()],
         ..decklog_store::JournalConfig::default()
     }
 }

@@ -16,6 +16,7 @@ use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::parameters::Parameters;
 use crate::front::RequestId;
@@ -37,7 +38,25 @@ pub(crate) struct Items<T> {
 
 pub(crate) async fn sources(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Json<Items<SourceStatus>>, Problem> {
     Parameters::read(&uri, &[]).finish()?;
-    Ok(Json(Items { items: (shared.parts.sources)() }))
+    let mut items = (shared.parts.sources)();
+    // Who may send and has not yet is a source too: one that is missing is what somebody looks for here.
+    for (source, cluster) in shared.access.senders(Instant::now()) {
+        let is_of = |item: &SourceStatus| item.name == *source && cluster.as_ref().is_none_or(|cluster| item.cluster == **cluster);
+        if !items.iter().any(is_of) {
+            let place = Some(format!("/ingest/webhook/{source}"));
+            let cluster = cluster.map_or_else(String::new, |cluster| cluster.to_string());
+            items.push(SourceStatus {
+                name: source.to_string(),
+                kind: "webhook".to_owned(),
+                cluster,
+                state: "waiting".to_owned(),
+                place,
+                ..SourceStatus::default()
+            });
+        }
+    }
+    items.sort_by(|left, right| (&left.name, &left.cluster).cmp(&(&right.name, &right.cluster)));
+    Ok(Json(Items { items }))
 }
 
 /// One field of the filter language.
@@ -177,12 +196,7 @@ fn unreadable(reason: String) -> Problem {
 }
 
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &shared.parts.registry).map_err(|error| Problem::internal(error.to_string()))?;
-    let mut response = text.into_response();
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
+    crate::metrics::page(&shared.parts.registry).map_err(|error| Problem::internal(error.to_string()))
 }
 
 /// What there is, for those who look at the root before there is a page for them.

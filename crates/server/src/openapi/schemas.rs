@@ -203,13 +203,22 @@ fn source_list() -> Value {
             ("name", text()),
             ("type", text()),
             ("cluster", text()),
-            ("state", text()),
+            ("state", json!({ "enum": ["active", "silent", "waiting", "failed"] })),
             ("received", count()),
             ("acknowledged", count()),
             ("duplicates", count()),
             ("rejected", count()),
+            ("eventsPerSecond", json!({ "type": "number", "minimum": 0, "description": "Lately" })),
         ],
-        &[("reason", text()), ("place", text()), ("lastEvent", moment()), ("lagBytes", count())],
+        &[
+            ("reason", text()),
+            ("place", text()),
+            ("lastEvent", moment()),
+            ("lastArrival", moment()),
+            ("delaySeconds", json!({ "type": "number", "minimum": 0, "description": "From an event's time to its being safe" })),
+            ("silentSeconds", json!({ "type": "number", "minimum": 0, "description": "How long nothing has come" })),
+            ("lagBytes", count()),
+        ],
     );
     object(&[("items", list(source))], &[])
 }

@@ -2,8 +2,9 @@
 //!
 //! [`plan`] decides; [`run`] carries it out and leaves a mark. A segment that a reader has not passed stays,
 //! whatever its age, until the disk is full: then limits count more than a reader that lags, and what it
-//! misses is counted.
+//! misses is counted. Readers that hold the only other copy are never overtaken (`JournalConfig::never_overtaken`).
 
+use std::collections::BTreeMap;
 use std::io;
 
 use decklog_audit::Timestamp;
@@ -11,7 +12,7 @@ use decklog_audit::journal::{Batch, Origin};
 use serde::Serialize;
 
 use super::duplicates::is_older;
-use super::shared::Shared;
+use super::shared::{ReaderInfo, Shared};
 use crate::config::JournalConfig;
 use crate::files::SyncPoint;
 use crate::format::segment::segment_name;
@@ -41,12 +42,32 @@ pub(crate) enum Why {
     Size,
 }
 
+/// Where readers are: the smallest cursor of any, and of those that are never overtaken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slowest {
+    pub(crate) of_all: Option<u64>,
+    pub(crate) of_kept: Option<u64>,
+}
+
+impl Slowest {
+    /// A reader that should be there and is not has read nothing.
+    fn of(readers: &BTreeMap<String, ReaderInfo>, never_overtaken: &[String]) -> Self {
+        let cursor = |name: &String| readers.get(name).map_or(0, |reader| reader.cursor);
+        Self { of_all: readers.values().map(|reader| reader.cursor).min(), of_kept: never_overtaken.iter().map(cursor).min() }
+    }
+
+    fn has_passed(self, seq: u64, pressure: Pressure) -> bool {
+        let passed = |slowest: Option<u64>| slowest.is_none_or(|slowest| seq <= slowest);
+        passed(self.of_kept) && (passed(self.of_all) || pressure == Pressure::DiskFull)
+    }
+}
+
 /// The segments to remove, oldest first. `candidates` are all but the newest with records, oldest first;
-/// `total_size` counts that one too; `slowest` is the smallest cursor of any reader.
+/// `total_size` counts that one too.
 pub(crate) fn plan(
     candidates: &[Candidate],
     total_size: u64,
-    slowest: Option<u64>,
+    slowest: Slowest,
     config: &JournalConfig,
     now: Timestamp,
     pressure: Pressure,
@@ -55,7 +76,6 @@ pub(crate) fn plan(
     candidates
         .iter()
         .map_while(|candidate| {
-            let is_passed = slowest.is_none_or(|slowest| candidate.end_seq <= slowest) || pressure == Pressure::DiskFull;
             let why = if config.max_age.is_some_and(|max_age| is_older(candidate.newest, now, max_age)) {
                 Why::Age
             } else if config.max_size.is_some_and(|max_size| size > max_size) {
@@ -64,7 +84,7 @@ pub(crate) fn plan(
                 return None;
             };
             size = size.saturating_sub(candidate.size);
-            is_passed.then_some((*candidate, why))
+            slowest.has_passed(candidate.end_seq, pressure).then_some((*candidate, why))
         })
         .collect()
 }
@@ -92,7 +112,7 @@ pub(crate) fn run(shared: &Shared, pressure: Pressure) {
             .take(n_with_records)
             .map(|pair| Candidate { first_seq: pair[0].0, end_seq: pair[1].0, size: pair[0].1.size, newest: pair[1].1.created_at })
             .collect();
-        let slowest = log.readers.values().map(|reader| reader.cursor).min();
+        let slowest = Slowest::of(&log.readers, &shared.config.never_overtaken);
         let total_size = bounds.iter().map(|(_, segment)| segment.size).sum();
         plan(&candidates, total_size, slowest, &shared.config, now, pressure)
     };

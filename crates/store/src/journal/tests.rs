@@ -12,7 +12,7 @@ use decklog_audit::journal::{
     AppendError, Appended, Appending, Batch, EventId, Journal, Next, Origin, Reader, RecordFlags, RecordHead, RecordKind, SourcePosition,
 };
 
-use super::retention::{Candidate, Pressure, Why, plan};
+use super::retention::{Candidate, Pressure, Slowest, Why, plan};
 use super::segment_writer::{Positions, SegmentWriter};
 use super::writer::{Closing, Writer};
 use super::{Environment, Health, LocalJournal, StartFrom};
@@ -284,18 +284,49 @@ fn on_a_full_disk_limits_count_more_than_a_reader_that_lags() {
 }
 
 #[test]
+fn on_a_full_disk_a_reader_that_is_never_overtaken_misses_nothing() {
+    for is_there in [true, false] {
+        let mut stage = Stage::new();
+        stage.config.max_size = Some(900);
+        stage.config.reserve = 0;
+        stage.config.recent_bytes = 0;
+        stage.config.never_overtaken = vec!["only".to_owned()];
+        let (journal, mut writer) = stage.open();
+        let reader = is_there.then(|| journal.reader("only", StartFrom::Earliest).unwrap());
+        for number in 0..20 {
+            append(&journal, &mut writer, batch(&[number])).unwrap();
+        }
+        let used: u64 =
+            ["/data/journal", "/data/journal/cursors"].iter().flat_map(|dir| stage.files.list(Path::new(dir)).unwrap()).map(|entry| entry.size).sum();
+        stage.files.set_capacity(Some(used + 100));
+        assert!(matches!(append(&journal, &mut writer, batch(&[20])), Err(AppendError::Full { .. })), "refused rather than lost");
+        let mut reader = reader.unwrap_or_else(|| journal.reader("only", StartFrom::Earliest).unwrap());
+        assert_eq!(read(&mut reader), (0..20).map(Ok).collect::<Vec<_>>());
+        // Once it has them, they may go, and the journal goes on.
+        reader.commit(&[]).unwrap();
+        stage.clock.advance(Duration::from_secs(2));
+        writer.step();
+        append(&journal, &mut writer, batch(&[21])).unwrap();
+        assert_eq!(read(&mut reader).last(), Some(&Ok(21)));
+    }
+}
+
+#[test]
 fn the_plan_goes_oldest_first_and_stops_at_a_reader() {
     let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
     let candidates: Vec<Candidate> =
         (0..4).map(|index| Candidate { first_seq: index * 10, end_seq: index * 10 + 10, size: 100, newest: at(index as i64 * 100) }).collect();
     let numbers = |plan: Vec<(Candidate, Why)>| plan.into_iter().map(|(candidate, why)| (candidate.first_seq, why)).collect::<Vec<_>>();
     let by_age = JournalConfig { max_age: Some(Duration::from_secs(300)), ..JournalConfig::default() };
-    assert_eq!(numbers(plan(&candidates, 500, None, &by_age, at(400), Pressure::None)), [(0, Why::Age), (10, Why::Age)]);
-    assert_eq!(numbers(plan(&candidates, 500, Some(15), &by_age, at(400), Pressure::None)), [(0, Why::Age)]);
-    assert_eq!(numbers(plan(&candidates, 500, Some(0), &by_age, at(400), Pressure::DiskFull)), [(0, Why::Age), (10, Why::Age)]);
+    let (nobody, lagging) = (Slowest::default(), |seq| Slowest { of_all: Some(seq), of_kept: None });
+    assert_eq!(numbers(plan(&candidates, 500, nobody, &by_age, at(400), Pressure::None)), [(0, Why::Age), (10, Why::Age)]);
+    assert_eq!(numbers(plan(&candidates, 500, lagging(15), &by_age, at(400), Pressure::None)), [(0, Why::Age)]);
+    assert_eq!(numbers(plan(&candidates, 500, lagging(0), &by_age, at(400), Pressure::DiskFull)), [(0, Why::Age), (10, Why::Age)]);
+    let kept = Slowest { of_all: Some(0), of_kept: Some(15) };
+    assert_eq!(numbers(plan(&candidates, 500, kept, &by_age, at(400), Pressure::DiskFull)), [(0, Why::Age)]);
     let by_size = JournalConfig { max_size: Some(250), ..JournalConfig::default() };
-    assert_eq!(numbers(plan(&candidates, 500, None, &by_size, at(0), Pressure::None)), [(0, Why::Size), (10, Why::Size), (20, Why::Size)]);
-    assert_eq!(numbers(plan(&candidates, 500, None, &JournalConfig::default(), at(1 << 40), Pressure::DiskFull)), []);
+    assert_eq!(numbers(plan(&candidates, 500, nobody, &by_size, at(0), Pressure::None)), [(0, Why::Size), (10, Why::Size), (20, Why::Size)]);
+    assert_eq!(numbers(plan(&candidates, 500, nobody, &JournalConfig::default(), at(1 << 40), Pressure::DiskFull)), []);
 }
 
 #[test]

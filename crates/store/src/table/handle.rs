@@ -24,7 +24,8 @@ use crate::journal::{LocalJournal, StartFrom};
 use crate::metrics::TableMetrics;
 
 /// The name of the journal's reader that fills the table.
-const READER: &str = "table";
+/// The name of the reader that fills the table, for [`crate::JournalConfig::never_overtaken`].
+pub const TABLE_READER: &str = "table";
 /// How often compaction, retention and vacuum are looked at.
 const CARE: Duration = Duration::from_secs(10);
 /// How long a flush waits for a table that cannot be written.
@@ -217,7 +218,7 @@ struct Running {
 }
 
 fn new_writer(shared: &Arc<Shared>, journal: &LocalJournal) -> Result<Writer, WriteError> {
-    let reader: Box<dyn Reader> = Box::new(journal.reader(READER, StartFrom::Earliest)?);
+    let reader: Box<dyn Reader> = Box::new(journal.reader(TABLE_READER, StartFrom::Earliest)?);
     Ok(Writer::new(Arc::clone(shared), reader, journal.id()))
 }
 

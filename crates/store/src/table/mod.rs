@@ -35,7 +35,7 @@ mod tests;
 pub use buffer::RowBuffer;
 pub use compact::{Compacted, Retired};
 pub use config::TableConfig;
-pub use handle::{Table, TableStats};
+pub use handle::{TABLE_READER, Table, TableStats};
 pub use log::{CommitError, TableError, TableLog};
 pub use lost::Lost;
 pub use place::TablePlace;
