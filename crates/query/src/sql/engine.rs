@@ -245,7 +245,10 @@ impl Writing<'_> {
                     }
                     if bytes > MAX_ROW_BYTES {
                         let message = format!("a row of the answer has {} MiB, the limit is {} MiB", bytes >> 20, MAX_ROW_BYTES >> 20);
-                        return Err(SqlError { help: Some("ask for rows rather than for one list of all".to_owned()), ..SqlError::new(SqlErrorKind::Memory, message) });
+                        return Err(SqlError {
+                            help: Some("ask for rows rather than for one list of all".to_owned()),
+                            ..SqlError::new(SqlErrorKind::Memory, message)
+                        });
                     }
                     if let Some(output) = self.output.as_mut().filter(|_| rows.num_rows() > 0) {
                         output.write(&rows).map_err(|error| failure::of(&error.into()))?;

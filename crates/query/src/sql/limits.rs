@@ -36,7 +36,7 @@ impl Default for SqlLimits {
 }
 
 /// Bytes of one row of an answer at most: writing it takes as much again and more.
-pub const MAX_ROW_BYTES: usize = 64 << 20;
+pub(super) const MAX_ROW_BYTES: usize = 64 << 20;
 /// Bytes of a question's text at most.
 pub const MAX_QUERY_BYTES: usize = 64 << 10;
 /// Words of the language, operators and brackets of a question at most: what it can be nested in.
