@@ -51,15 +51,15 @@ def fetch(debs: Path) -> list[Path]:
     if "\nID=debian" not in release or 'VERSION_ID="12"' not in release:
         sys.exit("deploy/image.py: the image is made of Debian 12's packages: run it there")
     debs.mkdir(parents=True, exist_ok=True)
+    newest = dict(re.findall(r"^(\S+):\n.*\n  Candidate: (\S+)", run("apt-cache", "policy", *PACKAGES), re.M))
     found = []
     for name in PACKAGES:
-        policy = run("apt-cache", "policy", name)
-        version = re.search(r"Candidate: (\S+)", policy)
-        if version is None or version[1] == "(none)":
+        version = newest.get(name, "(none)")
+        if version == "(none)":
             sys.exit(f"deploy/image.py: apt knows no package `{name}`: apt-get update")
-        pattern = f"{name}_{version[1].replace(':', '%3a')}_*.deb"
+        pattern = f"{name}_{version.replace(':', '%3a')}_*.deb"
         if not list(debs.glob(pattern)):
-            subprocess.run(["apt-get", "download", "-qq", f"{name}={version[1]}"], check=True, cwd=debs, stderr=subprocess.DEVNULL)
+            subprocess.run(["apt-get", "download", "-qq", f"{name}={version}"], check=True, cwd=debs, stderr=subprocess.DEVNULL)
         found.append(next(debs.glob(pattern)))
     return found
 
@@ -96,6 +96,7 @@ def base(packages: list[Path]) -> tuple[list[Entry], list[str]]:
     add(Entry("etc/passwd", PASSWD.encode()))
     add(Entry("etc/group", GROUP.encode()))
     add(Entry("etc/nsswitch.conf", b"hosts: files dns\n"))
+    add(Entry("etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n"))
     # Places that are mounted over: with a read-only root nothing could make them later.
     for place in ("dev", "etc/decklog", "proc", "run", "sys"):
         add(folder(place))
