@@ -38,6 +38,7 @@ def main() -> int:
     if os.geteuid() != 0:
         print("missing: root (the tests unpack layers with their owners, and chroot into them)", file=sys.stderr)
         return 3
+    os.environ.setdefault("DECKLOG_CACHE", str(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "decklog"))
     common.BINARY = Path(sys.argv[1]).resolve()
     names = sys.argv[2:] or ["monitoring", "debian", "image", "chart"]
     try:

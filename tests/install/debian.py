@@ -21,19 +21,19 @@ chroot "$top/root" sh -ec "$2"
 INSTALL = """
 exec 2>&1
 rm -rf /etc/decklog /var/lib/decklog
-dpkg --force-confold --install /tmp/decklog.deb
+dpkg --no-triggers --force-confold --install /tmp/decklog.deb
 id decklog
 decklog version
 stat -c '%U:%G %a %n' /etc/decklog /etc/decklog/decklog.yaml /etc/default/decklog-forward
 decklog config check /etc/decklog/decklog.yaml
 echo 'cluster: mine' >>/etc/decklog/decklog.yaml
-dpkg --force-confold --install /tmp/decklog.deb
+dpkg --no-triggers --force-confold --install /tmp/decklog.deb
 tail -1 /etc/decklog/decklog.yaml
 mkdir -p /var/lib/decklog && touch /var/lib/decklog/events
-dpkg --remove decklog
+dpkg --no-triggers --remove decklog
 ls /etc/decklog /var/lib/decklog
 test ! -e /usr/bin/decklog
-dpkg --purge decklog
+dpkg --no-triggers --purge decklog
 test ! -e /etc/decklog/decklog.yaml
 ls /var/lib/decklog
 echo through
@@ -65,6 +65,7 @@ class Package(unittest.TestCase):
         for name in ("usr/share/man/man1/decklog.1.gz", "usr/share/doc/decklog/copyright", "usr/lib/systemd/system/decklog.service"):
             self.assertTrue((root / name).exists(), name)
         users = folder()
+        (users / "etc").mkdir()
         run("systemd-sysusers", f"--root={users}", root / "usr/lib/sysusers.d/decklog.conf")
         self.assertRegex((users / "etc/passwd").read_text(), r"decklog:x:\d+:\d+:decklog:/var/lib/decklog:/usr/sbin/nologin")
 

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -12,6 +13,7 @@ import tarfile
 import unittest
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from common import ROOT, folder, free_port, packages, rendered, run, wait
 
@@ -28,6 +30,7 @@ mount -o remount,bind,ro "$root"
 mount -o remount,bind,ro "$root/etc/decklog"
 exec setpriv --no-new-privs chroot --userspec=65532:65532 --groups=65532 "$root" "$@"
 """
+DEBS = Path(os.environ["DECKLOG_CACHE"]) / "debs"
 EVENT = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a-1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"delete","user":{"username":"mallory"},"sourceIPs":["10.0.0.7"],"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-11-22T09:53:33.890841Z","stageTimestamp":"2026-11-22T09:53:33.893841Z"}'
 
 
@@ -81,7 +84,7 @@ class Layout(unittest.TestCase):
         (small / "decklog").write_bytes(b"#!/bin/sh\n")
         said = []
         for name in ("one", "two"):
-            said.append(run(ROOT / "deploy/image.py", "--binary", small / "decklog", "--version", "1", "--fast", "--out", small / name, "--debs", small / "debs"))
+            said.append(run(ROOT / "deploy/image.py", "--binary", small / "decklog", "--version", "1", "--fast", "--out", small / name, "--debs", DEBS))
         self.assertEqual(said[0], said[1])
         run("cmp", *small.glob("*/*.oci.tar"))
 
