@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -101,12 +102,14 @@ def rendered(values: str | None = None, *settings: str) -> dict[str, dict]:
 
 @functools.cache
 def lab() -> Path:
-    """The folder of a running control plane (tests/lab)."""
+    """The folder of a running control plane (tests/lab), with the audit policy of docs/install.md."""
     global _lab
     binaries = run(ROOT / "tests/lab/build.sh").strip()
     _lab = folder()
     os.environ["LAB_BIN"] = binaries
-    run(ROOT / "tests/lab/up.sh", ROOT / "tests/lab/policies/b-metadata.yaml", _lab, env={**os.environ, "PORT_BASE": str(free_port(12))})
+    policy = folder() / "policy.yaml"
+    policy.write_text(re.search(r"```yaml\n(# /etc/kubernetes/audit/policy.yaml\n.*?)```", (ROOT / "docs/install.md").read_text(), re.S)[1])
+    run(ROOT / "tests/lab/up.sh", policy, _lab, env={**os.environ, "PORT_BASE": str(free_port(12))})
     return _lab
 
 

@@ -15,12 +15,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from common import ROOT, folder, free_port, packages, rendered, run, wait
+from common import BINARY, ROOT, folder, free_port, objects, packages, rendered, run, wait
 
-# Runs a program in the unpacked layers ($1) with data ($2) and configuration ($3) mounted, as a container runtime would.
+# Runs a program in the unpacked layers ($2) with data ($3) and configuration ($4) mounted, as a container runtime would:
+# as that user ($1), without capabilities, with a root that cannot be written.
 AS_A_CONTAINER = """
 set -e
-root=$1 data=$2 configuration=$3; shift 3
+user=$1 root=$2 data=$3 configuration=$4; shift 4
 mount --bind "$root" "$root"
 for place in proc dev; do mount --bind /$place "$root/$place"; done
 mount --bind "$data" "$root/var/lib/decklog"
@@ -28,7 +29,21 @@ mount --bind "$configuration" "$root/etc/decklog"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -o remount,bind,ro "$root"
 mount -o remount,bind,ro "$root/etc/decklog"
-exec setpriv --no-new-privs chroot --userspec=65532:65532 --groups=65532 "$root" "$@"
+exec python3 -c '
+import ctypes, os, sys
+user, root, *words = sys.argv[1:]
+os.chroot(root)
+os.chdir("/")
+process = ctypes.CDLL(None).prctl
+NO_NEW_PRIVILEGES, DROP_FROM_BOUNDING_SET, n_capabilities = 38, 24, 41
+for capability in range(n_capabilities):
+    process(DROP_FROM_BOUNDING_SET, capability, 0, 0, 0)
+process(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+os.setgroups([int(user)])
+os.setgid(int(user))
+os.setuid(int(user))
+os.execv(words[0], words)
+' "$user" "$root" "$@"
 """
 DEBS = Path(os.environ["DECKLOG_CACHE"]) / "debs"
 EVENT = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a-1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"delete","user":{"username":"mallory"},"sourceIPs":["10.0.0.7"],"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-11-22T09:53:33.890841Z","stageTimestamp":"2026-11-22T09:53:33.893841Z"}'
@@ -103,17 +118,17 @@ class Running(unittest.TestCase):
         run("chown", "0:65532", cls.volume)
         cls.volume.chmod(0o2775)
         (cls.volume / "lost+found").mkdir(mode=0o700)
-        objects = rendered(None, "cluster=lab")
-        cls.secrets = {name: objects[f"Secret/decklog-{name}"] for name in ("tls", "auth")}
+        found = rendered(None, "cluster=lab")
+        cls.secrets = {name: found[f"Secret/decklog-{name}"] for name in ("tls", "auth")}
         tls = {name: base64.b64decode(value) for name, value in cls.secrets["tls"]["data"].items()}
-        cls.put("config/decklog.yaml", objects["ConfigMap/decklog"]["data"]["decklog.yaml"].encode())
+        cls.put("config/decklog.yaml", found["ConfigMap/decklog"]["data"]["decklog.yaml"].encode())
         cls.put("tls/tls.crt", tls["tls.crt"])
         cls.put("tls/tls.key", tls["tls.key"])
         cls.put("auth/tokens", cls.secrets["auth"]["stringData"]["tokens"].encode())
         cls.authority = tls["ca.crt"].decode()
         cls.put("client/ca.crt", tls["ca.crt"])
         cls.put("client/token", cls.token("read").encode())
-        cls.arguments = objects["StatefulSet/decklog"]["spec"]["template"]["spec"]["containers"][0]["args"]
+        cls.arguments = found["StatefulSet/decklog"]["spec"]["template"]["spec"]["containers"][0]["args"]
 
     @classmethod
     def put(cls, name, content):
@@ -128,8 +143,8 @@ class Running(unittest.TestCase):
     def token(cls, role):
         return cls.secrets["auth"]["stringData"][f"{role}.token"]
 
-    def command(self, *words):
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", AS_A_CONTAINER, "container", self.root, self.volume, self.configuration, *words]
+    def command(self, *words, user=65532, volume=None):
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", AS_A_CONTAINER, "container", user, self.root, volume or self.volume, self.configuration, *words]
 
     def ask(self, path, token=None, body=None):
         request = urllib.request.Request(f"https://localhost:{self.port}{path}", data=body, headers={"Authorization": f"Bearer {token}"} if token else {})
@@ -148,6 +163,35 @@ class Running(unittest.TestCase):
         self.assertRegex(version, r"^decklog \d+\.\d+\.\d+")
         refused = run(*self.command("/usr/bin/decklog", "import", "/proc/self/status", "--data-dir", "/usr/data"), fails=True)
         self.assertRegex(refused, "(?i)read-only file system|permission denied")
+
+    def test_roots_log_is_followed_by_root_without_capabilities(self):
+        """As the static pod runs: the log is root's, mode 0600, in a folder of mode 0700; nothing of others can be read."""
+        volume = folder()
+        pod = objects((ROOT / "deploy/static-pod/decklog.yaml").read_text())[0]["spec"]["containers"][0]["args"]
+        self.assertIn("--tail=/var/log/kubernetes/audit/audit.log", pod)
+        log = volume / "audit/audit.log"
+        log.parent.mkdir(mode=0o700)
+        log.write_bytes(EVENT + b"\n")
+        log.chmod(0o600)
+        of_others = volume / "of-others"
+        of_others.write_bytes(EVENT)
+        of_others.chmod(0o600)
+        run("chown", "1000:1000", of_others)
+        refused = run(*self.command("/usr/bin/decklog", "import", "/var/lib/decklog/of-others", "--data-dir", "/tmp/data", user=0, volume=volume), fails=True)
+        self.assertRegex(refused, "(?i)permission denied")
+        port = free_port()
+        places = {"--data-dir": "/var/lib/decklog/data", "--listen": f"127.0.0.1:{port}", "--tail": "/var/lib/decklog/audit/audit.log"}
+        arguments = [f"{name}={places.get(name, value)}" if value else name for name, _, value in (word.partition("=") for word in pod)]
+        server = subprocess.Popen([str(word) for word in self.command("/usr/bin/decklog", *arguments, user=0, volume=volume)], stderr=subprocess.DEVNULL)
+        try:
+            def found():
+                return subprocess.run([BINARY, "search", "user:mallory", "-o", "json", "--server", f"http://127.0.0.1:{port}"], capture_output=True).stdout == EVENT + b"\n"
+
+            wait(found, "the event of the log")
+            server.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(30), 0)
+        finally:
+            server.kill()
 
     def test_the_charts_configuration_is_right(self):
         run(*self.command("/usr/bin/decklog", "config", "check", "/etc/decklog/config/decklog.yaml"))
