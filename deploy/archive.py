@@ -10,7 +10,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# Before the first commit of the project there is nothing; files have no time of their own in a package.
+# The time of every file in a package; scripts/package gives the commit's.
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "1767225600"))  # 2026-01-01
 
 

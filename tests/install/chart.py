@@ -1,15 +1,16 @@
 """The Helm chart and the static pods: rendered, checked against schemas, accepted by a real kube-apiserver and installed."""
 
 import json
+import os
 import re
 import tarfile
 import unittest
 
 import schemas
-from common import CHART, HERE, ROOT, folder, kubectl, lab, objects, packages, render, rendered, run, tools
+from common import CHART, HERE, ROOT, folder, kubectl, lab, objects, packages, render, rendered, run, tools, wait
 
 VALUES = sorted(path.stem for path in (HERE / "values").glob("*.yaml"))
-WITHOUT_CRD = {"ServiceMonitor", "PrometheusRule", "Certificate"}
+WITHOUT_CRD = {"PodMonitor", "ServiceMonitor", "PrometheusRule", "Certificate"}
 
 
 def namespace(name: str, level: str) -> None:
@@ -33,6 +34,7 @@ class Rendering(unittest.TestCase):
     def test_what_cannot_work_is_refused_with_the_reason(self):
         self.assertIn("forward.to", render(None, "server.enabled=false", "forward.enabled=true", fails=True))
         self.assertIn("forward.tokenSecret.name", render(None, "server.enabled=false", "forward.enabled=true", "forward.to=https://a", fails=True))
+        self.assertIn("forward.statusPort", render(None, "metrics.podMonitor.enabled=true", fails=True))
         self.assertIn("issuerRef", render(None, "tls.certManager.enabled=true", fails=True))
 
     def test_every_object_has_the_usual_labels_and_the_namespace(self):
@@ -53,7 +55,7 @@ class Rendering(unittest.TestCase):
                 spec = item.get("spec", {})
                 if item["kind"] == "Service":
                     selector = spec["selector"]
-                elif "podSelector" in spec or ("selector" in spec and item["kind"] != "ServiceMonitor"):
+                elif "podSelector" in spec or ("selector" in spec and not item["kind"].endswith("Monitor")):
                     selector = spec.get("podSelector", spec.get("selector"))["matchLabels"]
                 else:
                     continue
@@ -136,6 +138,19 @@ class InTheLab(unittest.TestCase):
     def test_static_pods_are_accepted(self):
         for path in sorted((ROOT / "deploy/static-pod").glob("*.yaml")):
             kubectl("create", "--dry-run=server", "--validate=strict", "-f", path)
+
+    def test_rotation_keeps_owner_and_mode_of_the_log(self):
+        """What docs/install.md says of readers that are not root."""
+        log = lab() / "audit.log"
+        log.chmod(0o640)
+        os.chown(log, 0, 65532)
+        before = log.stat()
+        pki = lab() / "pki"
+        server = re.search(r"SRV=(\S+)", (lab() / "env").read_text())[1]
+        # 1 MB (the lab's --audit-log-maxsize here) is some 1,200 requests.
+        run("curl", "-sS", "--parallel", "--cacert", pki / "ca.crt", "--cert", pki / "admin.crt", "--key", pki / "admin.key", "-o", "/dev/null", f"{server}/api/v1/namespaces/none-[1-1600]")
+        after = wait(lambda: log.exists() and log.stat().st_ino != before.st_ino and log.stat(), "the rotation")
+        self.assertEqual((after.st_uid, after.st_gid, after.st_mode), (before.st_uid, before.st_gid, before.st_mode))
 
     def test_install_upgrade_uninstall(self):
         def helm(*words):

@@ -109,7 +109,7 @@ def lab() -> Path:
     os.environ["LAB_BIN"] = binaries
     policy = folder() / "policy.yaml"
     policy.write_text(re.search(r"```yaml\n(# /etc/kubernetes/audit/policy.yaml\n.*?)```", (ROOT / "docs/install.md").read_text(), re.S)[1])
-    run(ROOT / "tests/lab/up.sh", policy, _lab, env={**os.environ, "PORT_BASE": str(free_port(12))})
+    run(ROOT / "tests/lab/up.sh", policy, _lab, env={**os.environ, "PORT_BASE": str(free_port(12)), "MAXSIZE": "1"})
     return _lab
 
 

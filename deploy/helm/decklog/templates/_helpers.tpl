@@ -85,6 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if not .Values.forward.to }}{{ fail "forward.to: without a server in this release it must be the URL of one" }}{{ end -}}
 {{- if not .Values.forward.tokenSecret.name }}{{ fail "forward.tokenSecret.name: without a server in this release it must name a Secret with the token" }}{{ end -}}
 {{- end -}}
+{{- if and .Values.metrics.podMonitor.enabled (not .Values.forward.statusPort) }}{{ fail "metrics.podMonitor.enabled: forward.statusPort must name the port to scrape" }}{{ end -}}
 {{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) }}{{ fail "tls.certManager.issuerRef.name: who signs the certificate?" }}{{ end -}}
 {{- if and .Values.tls.certManager.enabled .Values.tls.existingSecret }}{{ fail "tls.existingSecret and tls.certManager.enabled: only one of them" }}{{ end -}}
 {{- end -}}

@@ -43,6 +43,8 @@ func main() {
 		switch object.Kind {
 		case "ServiceMonitor":
 			into = &monitoring.ServiceMonitor{}
+		case "PodMonitor":
+			into = &monitoring.PodMonitor{}
 		case "PrometheusRule":
 			into = &monitoring.PrometheusRule{}
 		case "Certificate":
