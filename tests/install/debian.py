@@ -9,13 +9,13 @@ from common import BINARY, ROOT, folder, packages, run
 # Runs a script in a copy of this system: its files below, a memory disk above that takes every change.
 IN_A_COPY = """
 set -e
-top=$(mktemp -d)
+top=$1
 mount -t tmpfs tmpfs "$top"
 mkdir "$top/changes" "$top/work" "$top/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$top/changes,workdir=$top/work" "$top/root"
 for place in proc dev; do mount --bind /$place "$top/root/$place"; done
-cp "$1" "$top/root/tmp/decklog.deb"
-chroot "$top/root" sh -ec "$2"
+cp "$2" "$top/root/tmp/decklog.deb"
+chroot "$top/root" sh -ec "$3"
 """
 
 INSTALL = """
@@ -75,7 +75,7 @@ class Package(unittest.TestCase):
             self.assertNotIn("s", line.split()[0])
 
     def test_installed_changed_upgraded_removed_and_purged(self):
-        said = run("unshare", "--mount", "--propagation", "private", "bash", "-c", IN_A_COPY, "copy", package(), INSTALL)
+        said = run("unshare", "--mount", "--propagation", "private", "bash", "-c", IN_A_COPY, "copy", folder(), package(), INSTALL)
         self.assertIn("(decklog)", said)
         self.assertIn("root:decklog 750 /etc/decklog\n", said)
         self.assertIn("cluster: mine", said, "a changed configuration is kept")
