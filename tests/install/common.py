@@ -15,6 +15,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CHART = ROOT / "deploy/helm/decklog"
 BINARY = Path()  # set by check.py
+# An event as kube-apiserver's log has it.
+EVENT = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a-1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"delete","user":{"username":"mallory"},"sourceIPs":["10.0.0.7"],"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-11-22T09:53:33.890841Z","stageTimestamp":"2026-11-22T09:53:33.893841Z"}'
 
 _made: list[Path] = []
 _lab: Path | None = None

@@ -1,10 +1,11 @@
 """The Debian package and the systemd units: contents, and an installation into a copy of this system."""
 
+import hashlib
 import re
 import subprocess
 import unittest
 
-from common import BINARY, ROOT, folder, packages, run
+from common import EVENT, ROOT, folder, free_port, packages, run, wait
 
 # Runs a script in a copy of this system: its files below, a memory disk above that takes every change.
 IN_A_COPY = """
@@ -100,9 +101,41 @@ class Units(unittest.TestCase):
         for unit in self.units():
             run("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", unit)
 
-    def test_they_use_flags_that_there_are(self):
+    def test_the_server_has_time_to_end(self):
         text = (ROOT / "deploy/systemd/decklog.service").read_text()
-        self.assertIn("--config", run(BINARY, "serve", "--help"))
         self.assertIn("ExecStart=/usr/bin/decklog serve --config /etc/decklog/decklog.yaml\n", text)
-        # The stop limit of the unit leaves the server's own (20 s) time to end.
+        # server.stopTimeout is 20 s.
         self.assertGreater(int(re.search(r"TimeoutStopSec=(\d+)s", text)[1]), 20)
+
+    def test_the_forwarder_may_read_roots_log_with_the_one_right_it_has(self):
+        unit = (ROOT / "deploy/systemd/decklog-forward.service").read_text()
+        self.assertIn("\nAmbientCapabilities=CAP_DAC_READ_SEARCH\nCapabilityBoundingSet=CAP_DAC_READ_SEARCH\nNoNewPrivileges=yes\n", unit)
+        program, log, data, server_data = packages() / "decklog", folder(), folder(), folder()
+        log.chmod(0o700)
+        (log / "audit.log").write_bytes(EVENT + b"\n")
+        (log / "audit.log").chmod(0o600)
+        run("chown", "65532:65532", data)
+        (data / "token").write_text("token-of-a-test")
+        (data / "tokens").write_text(f"node send,read {hashlib.sha256(b'token-of-a-test').hexdigest()} source=forward\n")
+        port = free_port()
+        variables = {"AUDIT_LOG": log / "audit.log", "SERVER": f"http://127.0.0.1:{port}", "TOKEN_FILE": data / "token"}
+        words = re.search(r"^ExecStart=/usr/bin/decklog (.*)$", unit, re.M)[1].replace("$OPTIONS", "").replace("/var/lib/decklog-forward", f"{data}/data")
+        for name, value in variables.items():
+            words = words.replace("${%s}" % name, str(value))
+        right = "-all,+dac_read_search"
+        server = subprocess.Popen([program, "serve", "--data-dir", server_data, "--listen", f"127.0.0.1:{port}", "--tokens-file", data / "tokens"], stderr=subprocess.DEVNULL)
+        forward, said = None, folder() / "stderr"
+        try:
+            forward = subprocess.Popen(["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", f"--inh-caps={right}", f"--ambient-caps={right}",
+                                        f"--bounding-set={right}", "--no-new-privs", program, *words.split()], stderr=said.open("wb"))
+
+            def found():
+                return subprocess.run([program, "search", "user:mallory", "-o", "json", "--server", f"http://127.0.0.1:{port}", "--token-file", data / "token"], capture_output=True).stdout == EVENT + b"\n"
+
+            wait(lambda: forward.poll() is not None or found(), "the event at the server")
+            self.assertIsNone(forward.poll(), said.read_text())
+        finally:
+            for process in (forward, server):
+                if process is not None:
+                    process.terminate()
+                    process.wait(30)

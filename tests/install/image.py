@@ -15,20 +15,23 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from common import BINARY, ROOT, folder, free_port, objects, packages, rendered, run, wait
+from common import BINARY, EVENT, ROOT, folder, free_port, objects, packages, rendered, run, wait
 
-# Runs a program in the unpacked layers ($2) with data ($3) and configuration ($4) mounted, as a container runtime would:
-# as that user ($1), without capabilities, with a root that cannot be written.
+# Runs a program in unpacked layers ($2), as a container runtime would: as that user ($1), without capabilities, with a root
+# that cannot be written and what is mounted into it (pairs FROM TO up to `--`).
 AS_A_CONTAINER = """
 set -e
-user=$1 root=$2 data=$3 configuration=$4; shift 4
+user=$1 root=$2; shift 2
 mount --bind "$root" "$root"
 for place in proc dev; do mount --bind /$place "$root/$place"; done
-mount --bind "$data" "$root/var/lib/decklog"
-mount --bind "$configuration" "$root/etc/decklog"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+while [ "$1" != -- ]; do
+  mkdir -p "$root$2"
+  mount --bind "$1" "$root$2"
+  shift 2
+done
+shift
 mount -o remount,bind,ro "$root"
-mount -o remount,bind,ro "$root/etc/decklog"
 exec python3 -c '
 import ctypes, os, sys
 user, root, *words = sys.argv[1:]
@@ -46,7 +49,6 @@ os.execv(words[0], words)
 ' "$user" "$root" "$@"
 """
 DEBS = Path(os.environ["DECKLOG_CACHE"]) / "debs"
-EVENT = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a-1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"delete","user":{"username":"mallory"},"sourceIPs":["10.0.0.7"],"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-11-22T09:53:33.890841Z","stageTimestamp":"2026-11-22T09:53:33.893841Z"}'
 
 
 class Layout(unittest.TestCase):
@@ -105,46 +107,71 @@ class Layout(unittest.TestCase):
 
 
 class Running(unittest.TestCase):
-    """The server in the image, configured by the chart's own objects."""
+    """Server and forwarder in the image, with the arguments and files that the chart and the static pods give them."""
 
     @classmethod
     def setUpClass(cls):
-        cls.root, cls.volume, cls.configuration = folder(), folder(), folder()
+        cls.root, cls.secrets = folder(), folder()
         layout = packages() / "image"
         manifest = json.loads((layout / "index.json").read_text())["manifests"][0]
         for layer in json.loads((layout / "blobs/sha256" / manifest["digest"][7:]).read_text())["layers"]:
             run("tar", "--extract", "--gzip", "--same-owner", "--directory", cls.root, "--file", layout / "blobs/sha256" / layer["digest"][7:])
-        # A volume as a kubelet hands it over to a pod with an fsGroup.
-        run("chown", "0:65532", cls.volume)
-        cls.volume.chmod(0o2775)
-        (cls.volume / "lost+found").mkdir(mode=0o700)
-        found = rendered(None, "cluster=lab")
-        cls.secrets = {name: found[f"Secret/decklog-{name}"] for name in ("tls", "auth")}
-        tls = {name: base64.b64decode(value) for name, value in cls.secrets["tls"]["data"].items()}
-        cls.put("config/decklog.yaml", found["ConfigMap/decklog"]["data"]["decklog.yaml"].encode())
-        cls.put("tls/tls.crt", tls["tls.crt"])
-        cls.put("tls/tls.key", tls["tls.key"])
-        cls.put("auth/tokens", cls.secrets["auth"]["stringData"]["tokens"].encode())
+        cls.objects = rendered(None, "cluster=lab", "forward.enabled=true", "forward.statusPort=7081")
+        tls = {name: base64.b64decode(value) for name, value in cls.objects["Secret/decklog-tls"]["data"].items()}
         cls.authority = tls["ca.crt"].decode()
-        cls.put("client/ca.crt", tls["ca.crt"])
-        cls.put("client/token", cls.token("read").encode())
-        cls.arguments = found["StatefulSet/decklog"]["spec"]["template"]["spec"]["containers"][0]["args"]
-
-    @classmethod
-    def put(cls, name, content):
-        """A file of a mounted Secret or ConfigMap: root's, readable for the pod's group."""
-        path = cls.configuration / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o440)
-        run("chown", "0:65532", path)
+        # As a kubelet mounts them: root's, readable for the group of the server's pod.
+        for name, content in {
+            "config/decklog.yaml": cls.objects["ConfigMap/decklog"]["data"]["decklog.yaml"].encode(),
+            "tls/tls.crt": tls["tls.crt"],
+            "tls/tls.key": tls["tls.key"],
+            "auth/tokens": cls.objects["Secret/decklog-auth"]["stringData"]["tokens"].encode(),
+            "ca/ca.crt": tls["ca.crt"],
+            "token/token": cls.token("forward").encode(),
+            "read/token": cls.token("read").encode(),
+        }.items():
+            path = cls.secrets / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o440)
+            run("chown", "0:65532", path)
 
     @classmethod
     def token(cls, role):
-        return cls.secrets["auth"]["stringData"][f"{role}.token"]
+        return cls.objects["Secret/decklog-auth"]["stringData"][f"{role}.token"]
 
-    def command(self, *words, user=65532, volume=None):
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", AS_A_CONTAINER, "container", user, self.root, volume or self.volume, self.configuration, *words]
+    def container(self, *words, user=65532, mounts=()):
+        pairs = [word for pair in [(self.secrets, "/etc/decklog"), *mounts] for word in pair]
+        return [str(word) for word in ("unshare", "--mount", "--propagation", "private", "sh", "-c", AS_A_CONTAINER, "container", user, self.root, *pairs, "--", "/usr/bin/decklog", *words)]
+
+    def start(self, words, **options):
+        """A running container, ended by SIGTERM with exit code 0; its stderr is told when it ends early."""
+        said = folder() / "stderr"
+        with said.open("wb") as stream:
+            process = subprocess.Popen(self.container(*words, **options), stderr=stream)
+
+        def stop():
+            early = process.poll()
+            process.send_signal(signal.SIGTERM)
+            try:
+                self.assertEqual((early, process.wait(30)), (None, 0), said.read_text())
+            finally:
+                process.kill()
+
+        self.addCleanup(stop)
+        return process
+
+    def serve(self) -> Path:
+        """The chart's server; gives back its volume."""
+        volume = folder()
+        # As a kubelet hands it over to a pod with an fsGroup.
+        run("chown", "0:65532", volume)
+        volume.chmod(0o2775)
+        (volume / "lost+found").mkdir(mode=0o700)
+        self.port = free_port()
+        arguments = self.objects["StatefulSet/decklog"]["spec"]["template"]["spec"]["containers"][0]["args"]
+        server = self.start([*arguments, f"--listen=127.0.0.1:{self.port}"], mounts=[(volume, "/var/lib/decklog")])
+        wait(lambda: server.poll() is not None or self.ask("/readyz")[0] == 200, "ready")
+        return volume
 
     def ask(self, path, token=None, body=None):
         request = urllib.request.Request(f"https://localhost:{self.port}{path}", data=body, headers={"Authorization": f"Bearer {token}"} if token else {})
@@ -158,75 +185,79 @@ class Running(unittest.TestCase):
                 raise
             return 0, ""
 
+    def roots_log(self) -> Path:
+        """A folder with an audit log as kube-apiserver makes it: root's, modes 0700 and 0600."""
+        place = folder()
+        place.chmod(0o700)
+        (place / "audit.log").write_bytes(EVENT + b"\n")
+        (place / "audit.log").chmod(0o600)
+        return place
+
     def test_version_as_nobody_with_a_read_only_root(self):
-        version = run(*self.command("/usr/bin/decklog", "version"))
+        version = run(*self.container("version"))
         self.assertRegex(version, r"^decklog \d+\.\d+\.\d+")
-        refused = run(*self.command("/usr/bin/decklog", "import", "/proc/self/status", "--data-dir", "/usr/data"), fails=True)
+        refused = run(*self.container("import", "/proc/self/status", "--data-dir", "/usr/data"), fails=True)
         self.assertRegex(refused, "(?i)read-only file system|permission denied")
 
-    def test_roots_log_is_followed_by_root_without_capabilities(self):
-        """As the static pod runs: the log is root's, mode 0600, in a folder of mode 0700; nothing of others can be read."""
-        volume = folder()
-        pod = objects((ROOT / "deploy/static-pod/decklog.yaml").read_text())[0]["spec"]["containers"][0]["args"]
-        self.assertIn("--tail=/var/log/kubernetes/audit/audit.log", pod)
-        log = volume / "audit/audit.log"
-        log.parent.mkdir(mode=0o700)
-        log.write_bytes(EVENT + b"\n")
-        log.chmod(0o600)
-        of_others = volume / "of-others"
-        of_others.write_bytes(EVENT)
-        of_others.chmod(0o600)
-        run("chown", "1000:1000", of_others)
-        refused = run(*self.command("/usr/bin/decklog", "import", "/var/lib/decklog/of-others", "--data-dir", "/tmp/data", user=0, volume=volume), fails=True)
-        self.assertRegex(refused, "(?i)permission denied")
-        port = free_port()
-        places = {"--data-dir": "/var/lib/decklog/data", "--listen": f"127.0.0.1:{port}", "--tail": "/var/lib/decklog/audit/audit.log"}
-        arguments = [f"{name}={places.get(name, value)}" if value else name for name, _, value in (word.partition("=") for word in pod)]
-        server = subprocess.Popen([str(word) for word in self.command("/usr/bin/decklog", *arguments, user=0, volume=volume)], stderr=subprocess.DEVNULL)
-        try:
-            def found():
-                return subprocess.run([BINARY, "search", "user:mallory", "-o", "json", "--server", f"http://127.0.0.1:{port}"], capture_output=True).stdout == EVENT + b"\n"
-
-            wait(found, "the event of the log")
-            server.send_signal(signal.SIGTERM)
-            self.assertEqual(server.wait(30), 0)
-        finally:
-            server.kill()
+    def test_zones_and_certificates_are_there(self):
+        self.assertTrue((self.root / "usr/share/zoneinfo/Europe/Oslo").exists())
+        self.assertGreater((self.root / "etc/ssl/certs/ca-certificates.crt").read_text().count("BEGIN CERTIFICATE"), 100)
 
     def test_the_charts_configuration_is_right(self):
-        run(*self.command("/usr/bin/decklog", "config", "check", "/etc/decklog/config/decklog.yaml"))
+        run(*self.container("config", "check", "/etc/decklog/config/decklog.yaml"))
 
-    def test_zones_of_the_image_are_used(self):
-        said = run(*self.command("/usr/bin/decklog", "search", "--help"), env={"DECKLOG_TZ": "Europe/Oslo", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        self.assertIn("Usage:", said)
-        self.assertTrue((self.root / "usr/share/zoneinfo/Europe/Oslo").exists())
+    def test_root_without_capabilities_reads_what_root_owns_and_nothing_else(self):
+        place = self.roots_log()
+        run("chown", "-R", "1000:1000", place)
+        refused = run(*self.container("import", "/log/audit.log", "--data-dir", "/tmp/data", user=0, mounts=[(place, "/log")]), fails=True)
+        self.assertRegex(refused, "(?i)permission denied")
 
     def test_an_event_goes_in_and_is_found(self):
-        self.port = free_port()
-        said = folder() / "serve.log"
-        log = said.open("wb")
-        server = subprocess.Popen([str(word) for word in self.command("/usr/bin/decklog", *self.arguments, f"--listen=127.0.0.1:{self.port}")], stdout=log, stderr=log)
-        try:
-            wait(lambda: server.poll() is not None or self.ask("/readyz")[0] == 200, "ready")
-            self.assertIsNone(server.poll(), said.read_text())
-            self.assertEqual(self.ask("/livez"), (200, "ok"))
-            self.assertEqual(self.ask("/ingest/webhook/webhook", None, EVENT)[0], 401)
-            self.assertEqual(self.ask("/ingest/webhook/webhook", self.token("webhook"), EVENT)[0], 200)
-            self.assertEqual(self.ask("/ingest/webhook/forward", self.token("forward"), EVENT.replace(b"a-1", b"a-2"))[0], 200)
-            self.assertEqual(self.ask("/ingest/webhook/forward", self.token("read"), EVENT)[0], 403)
-            self.assertEqual(self.ask("/api/v1/quarantine", self.token("admin"))[0], 200)
-            # The command of the chart's notes, in a second container.
-            found = run(*self.command("/usr/bin/decklog", "search", "user:mallory", "-o", "json", "--server", f"https://localhost:{self.port}",
-                                      "--ca-file", "/etc/decklog/client/ca.crt", "--token-file", "/etc/decklog/client/token"))
-            self.assertEqual(found.encode().splitlines(), [EVENT, EVENT.replace(b"a-1", b"a-2")])
-            about = self.ask("/api/v1/events?filter=user:mallory", self.token("read"))[1]
-            self.assertIn('"cluster":"lab"', about)
-            status, metrics = self.ask("/metrics", self.token("read"))
-            self.assertEqual(status, 200)
-            self.assertIn('decklog_source_received_events_total{source="webhook"} 1\n', metrics)
-            server.send_signal(signal.SIGTERM)
-            self.assertEqual(server.wait(30), 0)
-        finally:
-            server.kill()
-            log.close()
-        self.assertEqual(sorted(path.name for path in self.volume.iterdir()), ["data", "lost+found"])
+        volume = self.serve()
+        self.assertEqual(self.ask("/livez"), (200, "ok"))
+        self.assertEqual(self.ask("/ingest/webhook/webhook", None, EVENT)[0], 401)
+        self.assertEqual(self.ask("/ingest/webhook/webhook", self.token("webhook"), EVENT)[0], 200)
+        self.assertEqual(self.ask("/ingest/webhook/forward", self.token("read"), EVENT)[0], 403)
+        self.assertEqual(self.ask("/api/v1/quarantine", self.token("admin"))[0], 200)
+        # The command of the chart's notes, in a second container.
+        found = run(*self.container("search", "user:mallory", "-o", "json", "--server", f"https://localhost:{self.port}",
+                                    "--ca-file", "/etc/decklog/ca/ca.crt", "--token-file", "/etc/decklog/read/token"))
+        self.assertEqual(found.encode(), EVENT + b"\n")
+        self.assertIn('"cluster":"lab"', self.ask("/api/v1/events?filter=user:mallory", self.token("read"))[1])
+        status, metrics = self.ask("/metrics", self.token("read"))
+        self.assertEqual(status, 200)
+        self.assertIn('decklog_source_received_events_total{source="webhook"} 1\n', metrics)
+        self.assertEqual(sorted(path.name for path in volume.iterdir()), ["data", "lost+found"])
+
+    def test_the_charts_forwarder_sends_roots_log_to_the_charts_server(self):
+        self.serve()
+        status = free_port()
+        arguments = self.objects["DaemonSet/decklog-forward"]["spec"]["template"]["spec"]["containers"][0]["args"]
+        places = {"--to": f"https://localhost:{self.port}", "--status-listen": f"127.0.0.1:{status}"}
+        data = folder()
+        forward = self.start(changed(arguments, places), user=0, mounts=[(self.roots_log(), "/var/log/kubernetes/audit"), (data, "/var/lib/decklog-forward")])
+        wait(lambda: forward.poll() is not None or '"cluster":"lab","source":"forward"' in self.ask("/api/v1/events?filter=user:mallory", self.token("read"))[1], "the event at the server")
+        with urllib.request.urlopen(f"http://127.0.0.1:{status}/readyz", timeout=10) as answer:
+            self.assertEqual(answer.status, 200)
+        self.assertEqual(json.loads(self.ask("/api/v1/events?filter=user:mallory", self.token("read"))[1])["items"], [json.loads(EVENT)])
+
+    def test_the_static_pod_follows_roots_log(self):
+        pod = objects((ROOT / "deploy/static-pod/decklog.yaml").read_text())[0]["spec"]["containers"][0]["args"]
+        port = free_port()
+        server = self.start(changed(pod, {"--listen": f"127.0.0.1:{port}"}), user=0, mounts=[(self.roots_log(), "/var/log/kubernetes/audit"), (folder(), "/var/lib/decklog")])
+
+        def found():
+            return subprocess.run([BINARY, "search", "user:mallory", "-o", "json", "--server", f"http://127.0.0.1:{port}"], capture_output=True).stdout == EVENT + b"\n"
+
+        wait(lambda: server.poll() is not None or found(), "the event of the log")
+
+    def test_the_static_forwarder_has_the_flags_of_the_charts(self):
+        pod = objects((ROOT / "deploy/static-pod/decklog-forward.yaml").read_text())[0]["spec"]["containers"][0]["args"]
+        chart = self.objects["DaemonSet/decklog-forward"]["spec"]["template"]["spec"]["containers"][0]["args"]
+        names = [word.partition("=")[0] for word in pod]
+        self.assertEqual(names, [word.partition("=")[0] for word in chart if not word.startswith("--status-listen")])
+
+
+def changed(arguments: list[str], values: dict[str, str]) -> list[str]:
+    """Arguments `--NAME=VALUE` with other values for some names."""
+    return [f"{name}={values.get(name, value)}" if equals else name for name, equals, value in (word.partition("=") for word in arguments)]
