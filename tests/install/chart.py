@@ -44,6 +44,7 @@ class Rendering(unittest.TestCase):
                 labels = found["metadata"]["labels"]
                 for label in ("name", "instance", "component", "version", "managed-by", "part-of"):
                     self.assertIn(f"app.kubernetes.io/{label}", labels, name)
+                self.assertEqual(labels["app.kubernetes.io/name"], "decklog", "what `kubectl decklog` looks for")
                 self.assertEqual(found["metadata"]["namespace"], "audit", name)
 
     def test_selectors_find_their_pods(self):

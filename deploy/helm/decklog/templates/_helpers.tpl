@@ -15,9 +15,10 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Labels that never change: selectors. Takes (dict "root" $ "component" NAME). */}}
+{{/* Labels that never change: selectors. Takes (dict "root" $ "component" NAME). `kubectl decklog` finds the Service by the
+first, whatever the release is called. */}}
 {{- define "decklog.selector" -}}
-app.kubernetes.io/name: {{ include "decklog.name" .root }}
+app.kubernetes.io/name: decklog
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
