@@ -51,15 +51,21 @@ def fetch(debs: Path) -> list[Path]:
     if "\nID=debian" not in release or 'VERSION_ID="12"' not in release:
         sys.exit("deploy/image.py: the image is made of Debian 12's packages: run it there")
     debs.mkdir(parents=True, exist_ok=True)
-    newest = dict(re.findall(r"^(\S+):\n.*\n  Candidate: (\S+)", run("apt-cache", "policy", *PACKAGES), re.M))
+    try:
+        return newest(debs)
+    except (KeyError, subprocess.CalledProcessError):
+        # apt's lists are not there, or so old that the archive has gone on.
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        return newest(debs)
+
+
+def newest(debs: Path) -> list[Path]:
+    versions = dict(re.findall(r"^(\S+):\n.*\n  Candidate: (\d\S*)", run("apt-cache", "policy", *PACKAGES), re.M))
     found = []
     for name in PACKAGES:
-        version = newest.get(name, "(none)")
-        if version == "(none)":
-            sys.exit(f"deploy/image.py: apt knows no package `{name}`: apt-get update")
-        pattern = f"{name}_{version.replace(':', '%3a')}_*.deb"
+        pattern = f"{name}_{versions[name].replace(':', '%3a')}_*.deb"
         if not list(debs.glob(pattern)):
-            subprocess.run(["apt-get", "download", "-qq", f"{name}={version}"], check=True, cwd=debs, stderr=subprocess.DEVNULL)
+            subprocess.run(["apt-get", "download", "-qq", f"{name}={versions[name]}"], check=True, cwd=debs, stderr=subprocess.DEVNULL)
         found.append(next(debs.glob(pattern)))
     return found
 

@@ -75,6 +75,15 @@ class Package(unittest.TestCase):
             self.assertIn(" root/root ", line)
             self.assertNotIn("s", line.split()[0])
 
+    def test_the_same_binary_gives_the_same_package(self):
+        small = folder()
+        (small / "decklog").write_bytes(b"#!/bin/sh\necho completion\nexit\nGLIBC_2.34\0")
+        (small / "decklog").chmod(0o755)
+        for name in ("one", "two"):
+            run(ROOT / "deploy/deb.py", "--binary", small / "decklog", "--version", "1", "--out", small / name)
+            run(ROOT / "deploy/chart.py", "--version", "1", "--out", small / name)
+        run("diff", "--recursive", small / "one", small / "two")
+
     def test_installed_changed_upgraded_removed_and_purged(self):
         said = run("unshare", "--mount", "--propagation", "private", "bash", "-c", IN_A_COPY, "copy", folder(), package(), INSTALL)
         self.assertIn("(decklog)", said)
