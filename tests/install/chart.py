@@ -1,5 +1,7 @@
 """The Helm chart and the static pods: rendered, checked against schemas, accepted by a real kube-apiserver and installed."""
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -169,5 +171,12 @@ class InTheLab(unittest.TestCase):
         after = {name: get("secret", name)["data"] for name in before}
         self.assertEqual(before, after, "certificates and tokens survive an upgrade")
         self.assertNotEqual(config, checksum())
+        # A token is changed by taking it out of the Secret.
+        kubectl("patch", "-n", "audit", "secret", "decklog-auth", "--type=json", "-p", '[{"op": "remove", "path": "/data/forward.token"}]')
+        helm("upgrade", "decklog", CHART, "--set", "forward.enabled=true,cluster=lab,config.retention.maxAge=30d")
+        changed = {name: base64.b64decode(value) for name, value in get("secret", "decklog-auth")["data"].items()}
+        self.assertNotEqual(changed["forward.token"], base64.b64decode(after["decklog-auth"]["forward.token"]))
+        self.assertEqual(changed["read.token"], base64.b64decode(after["decklog-auth"]["read.token"]))
+        self.assertIn(hashlib.sha256(changed["forward.token"]).hexdigest(), changed["tokens"].decode())
         helm("uninstall", "decklog")
         self.assertEqual(kubectl("get", "-n", "audit", "statefulset,daemonset,service,secret,configmap", "-l", "app.kubernetes.io/instance=decklog", "-o", "name"), "")

@@ -81,6 +81,11 @@ class Layout(unittest.TestCase):
         self.assertEqual(n_layers, 2)
         self.assertEqual(len(list((self.place / "blobs/sha256").iterdir())), n_layers + 2, "blobs that nothing names")
 
+    def test_another_program_takes_it(self):
+        archive = next(packages().glob("*.oci.tar"))
+        run("skopeo", "--insecure-policy", "copy", f"oci-archive:{archive}", f"dir:{folder()}")
+        self.assertEqual(json.loads(run("skopeo", "inspect", f"oci-archive:{archive}"))["Digest"], json.loads((self.place / "index.json").read_text())["manifests"][0]["digest"])
+
     def test_it_says_what_it_is(self):
         config = self.config["config"]
         self.assertEqual((config["User"], config["Entrypoint"], config["Cmd"]), ("65532:65532", ["/usr/bin/decklog"], ["serve"]))
