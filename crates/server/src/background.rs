@@ -47,14 +47,7 @@ mod tests {
         let there = run(|| rustix::process::getpriority_process(None).unwrap()).await.unwrap();
         assert_eq!(there, here.max(NICE));
         assert_eq!(rustix::process::getpriority_process(None).unwrap(), here, "only the thread of the search");
-        assert!(
-            run(|| if there > 0 {
-                panic!("as told")
-            })
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("panicked")
-        );
+        let broken = run(|| -> u8 { panic!("as told") }).await.unwrap_err();
+        assert!(broken.to_string().contains("panicked"), "{broken}");
     }
 }
