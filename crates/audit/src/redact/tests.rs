@@ -56,6 +56,17 @@ fn check_event(before: &str, expected: &str) {
 }
 
 #[test]
+fn the_kept_line_of_the_legacy_format_hides_what_its_uri_does() {
+    let line = |token: &str| {
+        event(&format!(
+            r#""requestURI":"/x?access_token={token}\u0026a=b","annotations":{{"decklog.io/line":"2026-01-02T03:04:05Z AUDIT: user-agent=\"uri=\" uri=\"/x?access_token={token}\u0026a=b\" response=\"200\""}}"#
+        ))
+    };
+    check(&line("hunter2"), &line("«hunter2»"));
+    check_same(&line(""));
+}
+
+#[test]
 fn values_of_secrets_in_any_body() {
     check_event(
         r#""requestObject":{"kind":"Secret","data":{"a":"aHVudGVyMg==","b":""},"stringData":{"a":"hunter2","n":null}}"#,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use decklog_audit::journal::AppendError;
 
 use super::*;
-use crate::testing::{self, MemoryJournal, MemoryQuarantine, Mood, item, line, list, odd_lines};
+use crate::split::{Piece, Splitter};
+use crate::testing::{self, MemoryJournal, MemoryQuarantine, Mood, Seeded, item, line, list, odd_lines};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -45,7 +46,7 @@ impl Bench {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -98,10 +99,13 @@ async fn folders_are_read_oldest_backup_first() {
     bench.write("log/audit-2026-11-22T09-51-56.085.log.gz", gzip(lines(0..2).as_bytes()));
     bench.write("log/deep/er/z.log", lines(5..6));
     bench.write("log/README.md", "# no JSON\n");
+    bench.write("log/old.log", "2026-11-22T09:00:00Z AUDIT: id=\"1\" stage=\"x\" uri=\"/\"\n");
     bench.write("log/empty", "");
     let summary = bench.import(&[&bench.folder.path().join("log")]).await;
-    check(&summary, 6, 0, 0, Ending::Complete);
-    assert_eq!(bench.journal.lines(), (0..6).map(line).collect::<Vec<_>>());
+    check(&summary, 7, 0, 0, Ending::Complete);
+    assert_eq!(summary.tally().converted, [(Format::Legacy, 1)].into());
+    let lines: Vec<String> = bench.journal.lines().into_iter().filter(|line| !line.contains("decklog.io/line")).collect();
+    assert_eq!(lines, (0..6).map(line).collect::<Vec<_>>());
     assert_eq!(summary.files.iter().filter(|file| file.skipped).count(), 1);
 }
 
@@ -219,4 +223,101 @@ async fn to_a_server_the_same_events_arrive() {
     expected.sort();
     arrived.sort();
     assert_eq!(arrived, expected);
+}
+
+/// What a text gives, whatever becomes of it later.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) lines: Vec<String>,
+    /// Why pieces were refused.
+    pub(super) bad: Vec<String>,
+    /// What goes to the quarantine of them.
+    pub(super) refused: Vec<String>,
+    pub(super) tally: Tally,
+}
+
+pub(super) fn taken(text: &str) -> Taken {
+    taken_of("a.log", text)
+}
+
+/// What a file of that name gives; a value that is no event is one that was refused.
+pub(super) fn taken_of(file: &str, text: &str) -> Taken {
+    let (recorder, _, _) = testing::recorder(1 << 26);
+    let mut splitter = Splitter::new(1 << 26).taking_an_array();
+    splitter.feed(text.as_bytes());
+    splitter.end();
+    let mut all = Taken::default();
+    while let Some(piece) = splitter.next() {
+        formats::take(piece, file, 1 << 26, &mut |found| {
+            all.tally.note(&found);
+            match found {
+                Found::Value { bytes, form, place, format } => {
+                    let mut batch = decklog_audit::journal::Batch::default();
+                    match recorder.intake.push(bytes, form, &mut batch) {
+                        Ok(()) => all.lines.push(String::from_utf8(batch.record(0).to_vec()).unwrap()),
+                        Err(refusal) => {
+                            assert_eq!(format, None, "what was converted is an event: {refusal} {}", bytes.escape_ascii());
+                            let bad = crate::split::Bad::refused(bytes, &refusal, place);
+                            all.bad.push(bad.detail);
+                            all.refused.push(String::from_utf8_lossy(&bad.bytes).into_owned());
+                        }
+                    }
+                }
+                Found::Bad(bad) => {
+                    all.bad.push(bad.detail);
+                    all.refused.push(String::from_utf8_lossy(&bad.bytes).into_owned());
+                }
+                Found::Skipped(_) => {}
+            }
+        });
+    }
+    all
+}
+
+/// `text` as JSON spells it.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Appends `line` without the annotations that conversion put in.
+pub(super) fn without_ours(line: &str, out: &mut String) {
+    use decklog_audit::json::RawJson;
+    let raw = RawJson::parse(line).unwrap();
+    let annotations = raw.member("annotations").unwrap();
+    let start = annotations.as_str().as_ptr() as usize - line.as_ptr() as usize;
+    let kept: Vec<String> =
+        annotations.members().filter(|(key, _)| !key.starts_with("decklog.io/")).map(|(key, value)| format!("{}:{}", quoted(&key), value.as_str())).collect();
+    if kept.is_empty() {
+        out.push_str(line[..start].strip_suffix(",\"annotations\":").unwrap());
+    } else {
+        // As kube-apiserver spells keys.
+        let kept = kept.join(",");
+        out.push_str(&line[..start]);
+        out.push_str(&format!("{{{kept}}}"));
+    }
+    out.push_str(&line[start + annotations.as_str().len()..]);
+}
+
+/// `text` with some of its bytes changed, doubled or left out, the same way for the same seed.
+pub(super) fn mutated(text: &str, seed: u64, n_changes: usize) -> String {
+    let mut random = Seeded(seed);
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..n_changes {
+        let at = random.below(bytes.len() as u64) as usize;
+        match random.below(5) {
+            0 => bytes[at] = b"{}[]\",:\\01nt\xc3 \n"[random.below(16) as usize % 15],
+            1 => _ = bytes.remove(at),
+            2 => bytes.truncate(at + 1),
+            3 => bytes.insert(at, b"{}[]\",:"[random.below(7) as usize]),
+            _ => {
+                let end = (at + random.below(40) as usize).min(bytes.len());
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+        }
+        if bytes.is_empty() {
+            bytes.push(b'{');
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -96,7 +96,7 @@ impl Bad {
 }
 
 /// Details may quote the event: they stay readable in a list. One that ends with `…` was cut.
-fn shorten(mut detail: String) -> String {
+pub(crate) fn shorten(mut detail: String) -> String {
     const LONGEST: usize = 300;
     if let Some((end, _)) = detail.char_indices().nth(LONGEST) {
         detail.truncate(end);
