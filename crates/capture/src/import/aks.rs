@@ -183,7 +183,8 @@ fn audit_row(row: &Object<'_>, taking: &mut Taking<'_>) {
             }
             taking.event(Format::Aks, &rebuilt_line(&event, &provenance));
         }
-        Err(error) => taking.refuse(row.raw().as_str(), error),
+        // As an event: what stands around a credential tells that it is one.
+        Err(error) => taking.refuse(&json, error),
     }
 }
 

@@ -130,10 +130,10 @@ fn message(text: &str, time: Option<Timestamp>, origin: &Origin<'_>, taking: &mu
         None if is_other_text(text) => return taking.skip(OTHER_TEXT),
         None => None,
     };
+    let text = text.trim();
     let mut provenance = Provenance::new(Format::Eks, text);
     provenance.cluster = cluster(origin);
     provenance.instance = instance.map(Cow::Borrowed);
-    let text = text.trim();
     let event = text.strip_suffix(CUT_MARK).unwrap_or(text);
     match embedded_line(event, time, provenance) {
         Ok(line) => taking.event(Format::Eks, &line),

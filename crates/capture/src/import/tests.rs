@@ -321,3 +321,60 @@ pub(super) fn mutated(text: &str, seed: u64, n_changes: usize) -> String {
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+/// A record of each format, of one event each, whose audit id is `number`.
+fn record(kind: usize, number: u64) -> String {
+    let event = line(number);
+    let element = format!(r#"{{"logStreamName":"kube-apiserver-audit-1","timestamp":1763805600123,"message":{},"eventId":"1"}}"#, quoted(&event));
+    match kind {
+        0 => event,
+        1 => element,
+        2 => format!(r#"{{"events":[{element}],"nextForwardToken":"f"}}"#),
+        3 => format!(
+            r#"{{"messageType":"DATA_MESSAGE","logGroup":"/aws/eks/a/cluster","logStream":"kube-apiserver-audit-1","logEvents":[{{"id":"1","timestamp":1,"message":{}}}]}}"#,
+            quoted(&event)
+        ),
+        4 => format!(r#"{{"records":[{{"category":"kube-audit","properties":{{"log":{},"pod":"p"}},"resourceId":"/A"}}]}}"#, quoted(&event)),
+        5 => format!(
+            r#"{{"protoPayload":{{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","serviceName":"k8s.io","methodName":"io.k8s.core.v1.pods.get","resourceName":"core/v1/namespaces/a/pods/b"}},"insertId":"{number:08}","logName":"l"}}"#
+        ),
+        6 => format!(r#"2026-11-22T09:57:45Z AUDIT: id="{number:08}" stage="ResponseComplete" uri="/healthz""#),
+        7 => format!(r#"{{"log":{}}}"#, quoted(&event)),
+        _ => format!("2026-11-22T10:00:00.123Z {event}"),
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_broken_record_leaves_its_neighbours(kinds in proptest::collection::vec(0usize..9, 2..8), which: proptest::sample::Index, seed: u64, n_changes in 0usize..4, cut: Option<proptest::sample::Index>) {
+        let which = which.index(kinds.len());
+        let mut lines: Vec<String> = kinds.iter().enumerate().map(|(number, kind)| record(*kind, number as u64)).collect();
+        let mut broken = mutated(&lines[which], seed, n_changes).replace('\n', " ");
+        if let Some(cut) = cut {
+            let mut at = cut.index(broken.len() + 1);
+            while !broken.is_char_boundary(at) {
+                at -= 1;
+            }
+            broken.truncate(at);
+        }
+        lines[which] = broken;
+        let taken = taken(&lines.join("\n"));
+        for number in (0..kinds.len()).filter(|number| *number != which) {
+            let there = taken.lines.iter().any(|line| line.contains(&format!(r#""auditID":"{number:08}""#)));
+            proptest::prop_assert!(there, "{} of {:#?}", number, lines);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_legacy_log() {
+    let bench = bench();
+    let log = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/legacy/audit.log.zst"));
+    let text = String::from_utf8(zstd::decode_all(std::fs::File::open(log).unwrap()).unwrap()).unwrap();
+    let summary = bench.import(&[log]).await;
+    check(&summary, text.lines().count() as u64, 0, 0, Ending::Complete);
+    for (stored, line) in bench.journal.lines().iter().zip(text.lines()) {
+        let event = decklog_audit::Event::decode(stored).unwrap();
+        assert_eq!(event.annotation("decklog.io/line"), Some(line));
+    }
+}
