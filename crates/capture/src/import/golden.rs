@@ -124,13 +124,16 @@ fn is_there(event: &Event<'_>, field: &str) -> bool {
     }
 }
 
+/// Fields that a format lacks by its shape, and not since something was cut.
+const NEVER_CUT: [&str; 7] = ["requestURI.query", "user.uid", "user.groups", "user.extra", "impersonatedUser", "authenticationMetadata", "sourceIPs.chain"];
+
 /// What became of a field of one event.
 fn fate(event: &Event<'_>, field: &str) -> &'static str {
     let named = |key: &str| event.annotation(key).is_some_and(|names| names.split(',').any(|name| name == field));
     let cut = event.annotation("decklog.io/truncated").is_some();
     match (named("decklog.io/inferred"), named("decklog.io/missing"), is_there(event, field)) {
         (true, ..) => "inferred",
-        (_, true, _) if cut && !matches!(event.annotation("decklog.io/source"), Some("gke")) => "cut",
+        (_, true, _) if cut && !NEVER_CUT.contains(&field) => "cut",
         (_, true, _) => "missing",
         (.., true) => "taken",
         _ => "",

@@ -155,12 +155,13 @@ fn next_item(brackets: &mut Option<Brackets>, from: &mut usize, waiting: &[u8], 
     }
 }
 
-/// Whether `rest` continues or ends a list of objects.
+/// Whether `rest` continues or ends a list of objects, or a new line begins with an object as if there were no list.
 fn list_goes_on(rest: &[u8]) -> bool {
-    let rest = rest.trim_ascii_start();
-    match rest.first() {
+    let inner = rest.trim_ascii_start();
+    match inner.first() {
         Some(b']') => true,
-        Some(b',') => rest[1..].trim_ascii_start().first() == Some(&b'{'),
+        Some(b',') => inner[1..].trim_ascii_start().first() == Some(&b'{'),
+        Some(b'{') => rest[..rest.len() - inner.len()].ends_with(b"\n"),
         _ => false,
     }
 }
