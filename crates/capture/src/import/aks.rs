@@ -107,7 +107,7 @@ fn log_text(log: &str, time: Option<Timestamp>, resource_id: Option<Cow<'_, str>
     match embedded_line(text, time, provenance) {
         Ok(line) => taking.event(Format::Aks, &line),
         Err(_) if !text.starts_with('{') => taking.refuse(text, "a kube-audit record that does not begin with an event: what follows a cut is lost"),
-        Err(error) => taking.refuse(text, error),
+        Err(error) => taking.refuse(text, format!("the log text is no audit event: {error}")),
     }
 }
 

@@ -219,7 +219,9 @@ fn merged(annotations: RawJson<'_>, ours: &[(&'static str, Cow<'_, str>)]) -> St
     }
     for (key, value) in ours {
         let member = member_text(key, value);
-        let place = members.iter().position(|(other, _)| &**other > *key).unwrap_or(members.len());
+        // Behind one of the same name, whatever their order: the last holds.
+        let behind_same = members.iter().rposition(|(other, _)| &**other == *key).map_or(0, |same| same + 1);
+        let place = members.iter().position(|(other, _)| &**other > *key).unwrap_or(members.len()).max(behind_same);
         members.insert(place, (Cow::Borrowed(key), Cow::Owned(member)));
     }
     let mut object = String::from("{");
@@ -253,4 +255,73 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::import::tests::quoted;
+
+    fn provenance() -> Provenance<'static> {
+        let mut provenance = Provenance::new(Format::Eks, "x");
+        ["stage", "level", "stage"].into_iter().for_each(|field| provenance.inferred(field));
+        provenance.missing("user.uid");
+        provenance
+    }
+
+    fn line_of(text: &str) -> String {
+        String::from_utf8(embedded_line(text, None, provenance()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn annotations_go_where_their_order_wants_them() {
+        let ours = format!(
+            r#""decklog.io/inferred":"level,stage","decklog.io/missing":"user.uid","decklog.io/original-sha256":"{}","decklog.io/source":"eks""#,
+            sha256_hex(b"x")
+        );
+        for (before, after) in [
+            (r#"{"auditID":"a"}"#, format!(r#"{{"auditID":"a","annotations":{{{ours}}}}}"#)),
+            (r#" {"auditID":"a","annotations":{}} "#, format!(r#"{{"auditID":"a","annotations":{{{ours}}}}}"#)),
+            (r#"{"auditID":"a","annotations":null,"new":1.0}"#, format!(r#"{{"auditID":"a","annotations":{{{ours}}},"new":1.0}}"#)),
+            (
+                r#"{"annotations":{"authorization.k8s.io/decision":"allow","pod-security":"x"},"auditID":"a"}"#,
+                format!(r#"{{"annotations":{{"authorization.k8s.io/decision":"allow",{ours},"pod-security":"x"}},"auditID":"a"}}"#),
+            ),
+            (
+                r#"{"auditID":"a","requestObject":"skipped-too-big-size-object"}"#,
+                format!(r#"{{"auditID":"a","annotations":{{{},"decklog.io/truncated":"provider"}}}}"#, ours.replace("user.uid", "requestObject,user.uid")),
+            ),
+            (
+                r#"{"requestObject":"skipped-too-big-size-object" , "auditID":"a"}"#,
+                format!(r#"{{ "auditID":"a","annotations":{{{},"decklog.io/truncated":"provider"}}}}"#, ours.replace("user.uid", "requestObject,user.uid")),
+            ),
+        ] {
+            assert_eq!(line_of(before), after);
+        }
+    }
+
+    #[test]
+    fn annotations_of_ours_in_a_record_do_not_hold() {
+        let line = line_of(r#"{"auditID":"a","annotations":{"decklog.io/source":"gke","decklog.io/missing":""}}"#);
+        let event = Event::decode(&line).unwrap();
+        assert_eq!((event.annotation("decklog.io/source"), event.annotation("decklog.io/missing")), (Some("eks"), Some("user.uid")));
+    }
+
+    proptest! {
+        #[test]
+        fn every_other_annotation_stays(entries: Vec<(String, String)>, space in "[ \n]{0,2}") {
+            let members: Vec<String> = entries.iter().map(|(key, value)| format!("{space}{}{space}:{space}{}{space}", quoted(key), quoted(value))).collect();
+            let text = format!(r#"{{"auditID":"a",{space}"annotations"{space}:{space}{{{}}}{space}}}"#, members.join(","));
+            let line = line_of(&text);
+            let (before, after) = (Event::decode(&text).unwrap(), Event::decode(&line).unwrap());
+            for (key, _) in &entries {
+                if !key.starts_with("decklog.io/") {
+                    prop_assert_eq!(before.annotation(key), after.annotation(key));
+                }
+            }
+            prop_assert_eq!(after.annotation("decklog.io/source"), Some("eks"));
+        }
+    }
 }

@@ -137,7 +137,7 @@ fn message(text: &str, time: Option<Timestamp>, origin: &Origin<'_>, taking: &mu
     let event = text.strip_suffix(CUT_MARK).unwrap_or(text);
     match embedded_line(event, time, provenance) {
         Ok(line) => taking.event(Format::Eks, &line),
-        Err(error) => taking.refuse(text, error),
+        Err(error) => taking.refuse(text, format!("the message is no audit event: {error}")),
     }
 }
 

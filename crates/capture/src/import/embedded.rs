@@ -73,7 +73,7 @@ fn give(event: RawJson<'_>, taking: &mut Taking<'_>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::import::tests::{quoted, taken, without_ours};
+    use crate::import::tests::{mutated, quoted, taken, without_ours};
     use crate::testing::{line, odd_lines};
 
     #[test]
@@ -93,6 +93,14 @@ mod tests {
         }
         let three = format!(r#"{{"a":{}}}"#, quoted(&format!(r#"{{"b":{}}}"#, quoted(&format!(r#"{{"c":{}}}"#, quoted(&line(1)))))));
         assert_eq!(taken(&three).bad.len(), 1);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_document_ends(seed: u64, n_changes in 0usize..8, text: String) {
+            taken(&format!(r#"{{"audit.k8s.io":{}}}"#, quoted(&text)));
+            taken(&mutated(&format!(r#"{{"a":[{{"message":{}}},{}]}}"#, quoted(&format!(r#"{{"line":{}}}"#, quoted(&line(1)))), line(2)), seed, n_changes));
+        }
     }
 
     #[test]

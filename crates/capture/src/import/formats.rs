@@ -226,6 +226,7 @@ fn take_text(bad: &Bad, taking: &mut Taking<'_>) -> bool {
     let text = text.trim_end();
     match legacy::line_of(text) {
         Some(line) => taking.event(Format::Legacy, &line),
+        None if legacy::is_broken_line(text) => taking.refuse(legacy::without_query(text), "a line of the legacy text format that is cut or broken"),
         None => return eks::read_text(text, taking),
     }
     true

@@ -60,6 +60,17 @@ pub(crate) fn line_of(text: &str) -> Option<Vec<u8>> {
     Some(rebuilt_line(&event, &provenance))
 }
 
+/// Whether `text`, which is no line of the legacy format, was meant to be one.
+pub(super) fn is_broken_line(text: &str) -> bool {
+    text.split_once(MARK).is_some_and(|(time, fields)| Timestamp::parse_rfc3339(time).is_some() && fields.starts_with("id=\""))
+}
+
+/// `text` up to the query of its URI: the quarantine's redaction does not know a URI in plain text.
+pub(super) fn without_query(text: &str) -> &str {
+    let uri = text.find("uri=\"").unwrap_or(text.len());
+    &text[..text[uri..].find('?').map_or(text.len(), |query| uri + query)]
+}
+
 fn event_of<'f>(fields: &'f Fields, received: Timestamp) -> Option<Event<'f>> {
     let (id, stage) = (fields.get("id")?, fields.get("stage")?);
     let uri = fields.get("uri")?;
@@ -270,6 +281,8 @@ mod tests {
         }
         let cut = taken("2020-01-02T03:04:05Z AUDIT: id=\"a\" stage=\"x\" ur\n2020-01-02T03:04:05Z AUDIT: id=\"a\" stage=\"x\" uri=\"/\"\n");
         assert_eq!((cut.lines.len(), cut.bad.len()), (1, 1), "a cut line leaves its neighbour");
+        let cut = taken("2020-01-02T03:04:05Z AUDIT: id=\"a\" stage=\"x\" uri=\"/x?access_token=hunter2\n");
+        assert_eq!((cut.bad[0].as_str(), cut.refused[0].contains("hunter2")), ("a line of the legacy text format that is cut or broken", false));
     }
 
     proptest! {

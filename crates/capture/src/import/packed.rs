@@ -81,7 +81,7 @@ fn note_of(data: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::tests::{gzip, taken};
+    use crate::import::tests::{gzip, mutated, taken};
     use crate::testing::line;
 
     fn pubsub(data: &[u8]) -> String {
@@ -101,6 +101,18 @@ mod tests {
         ] {
             let taken = taken(&text);
             assert_eq!((taken.lines, taken.bad.len()), (vec![line(1), line(2)], 0), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_data_ends(seed: u64, n_changes in 0usize..6, bytes: Vec<u8>, at: proptest::sample::Index) {
+            taken(&pubsub(&bytes));
+            let mut packed = gzip(format!("{}{}", line(1), line(2)).as_bytes());
+            let at = at.index(packed.len());
+            packed[at] ^= 1 << (seed % 8);
+            taken(&pubsub(&packed));
+            taken(&mutated(&pubsub(&packed), seed, n_changes));
         }
     }
 

@@ -25,8 +25,8 @@ use crate::wiring::Store;
   gcloud logging read --format=json 'protoPayload.serviceName=\"k8s.io\"' | decklog import -
   decklog import ./cloudwatch-export/ --cluster prod-eu         what EKS, GKE and AKS deliver",
     after_help = "Formats are told apart by what is in the files: kube-apiserver's JSON and legacy text; records of
-EKS (CloudWatch Logs), GKE (Cloud Audit Logs), AKS (diagnostic records, Log Analytics); events inside
-other JSON
+EKS (CloudWatch Logs), GKE (Cloud Audit Logs) and AKS (diagnostic records, Log Analytics);
+events inside other JSON
 
 Exit codes: 0 all is stored, 3 nothing could be done, 5 in part: something was quarantined or a file
 could not be read whole (decklog help exit-codes)"
