@@ -139,7 +139,7 @@ impl Taking<'_> {
             }
             Piece::Bad(bad) => {
                 if !take_text(&bad, self) {
-                    (self.found)(Found::Bad(bad));
+                    (self.found)(Found::Bad(packed::left_out(bad)));
                 }
             }
         }

@@ -7,10 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use decklog_audit::json::{JsonKind, RawJson};
 use flate2::bufread::MultiGzDecoder;
+use memchr::memmem;
 
 use super::convert::sha256_hex;
 use super::formats::Taking;
 use super::object::Object;
+use crate::split::Bad;
 
 /// More than this many times its size is a bomb, once it is [`HARMLESS_BYTES`] large.
 const MAX_RATIO: u64 = 100;
@@ -78,6 +80,25 @@ fn note_of(data: &str) -> String {
     format!("{} bytes of packed data, SHA-256 {}", data.len(), sha256_hex(data.as_bytes()))
 }
 
+/// A broken document without the packed data in it, from there on, for the same reason.
+pub(super) fn left_out(mut bad: Bad) -> Bad {
+    const NAME: &[u8] = b"data";
+    /// Shorter than any packed document, longer than what stands there otherwise.
+    const SHORTEST: usize = 64;
+    let packed = memmem::find_iter(&bad.bytes, NAME).find_map(|at| {
+        let behind = &bad.bytes[at + NAME.len()..];
+        let start = behind.iter().position(|byte| !matches!(byte, b'\\' | b'"' | b':' | b' '))?;
+        let length = behind[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')).count();
+        (start > 2 && length >= SHORTEST).then_some(at + NAME.len() + start)
+    });
+    if let Some(start) = packed {
+        bad.bytes.truncate(start);
+        bad.size = start as u64;
+        bad.detail.push_str("; packed data is left out");
+    }
+    bad
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +146,9 @@ mod tests {
         assert!(taken(r#"{"awslogs":{"data":"H4sI*"}}"#).bad[0].contains("no base64"));
         let bomb = taken(&pubsub(&gzip(&vec![b' '; 40 << 20])));
         assert!(bomb.bad[0].contains("100 times its size"), "{:?}", bomb.bad);
+        let whole = pubsub(&packed);
+        let cut = taken(&format!("{}\n{}", &whole[..whole.len() / 2], line(1)));
+        assert_eq!((cut.refused[0].as_str(), cut.lines.len()), (r#"{"message":{"data":""#, 1));
         let mut deep = pubsub(line(1).as_bytes());
         (0..6).for_each(|_| deep = pubsub(deep.as_bytes()));
         let deep = taken(&deep);
