@@ -38,10 +38,14 @@ const OTHER_CATEGORY: &str = "aks: another category";
 /// See the module.
 pub(super) fn read(object: &Object<'_>, taking: &mut Taking<'_>) -> bool {
     if let Some(records) = object.array("records") {
-        let records: Option<Vec<Object<'_>>> = records.elements().map(|record| Object::of(record).filter(is_record)).collect();
-        let Some(records) = records.filter(|records| !records.is_empty()) else { return false };
-        for (index, object) in records.iter().enumerate() {
-            record(object, &mut taking.at(index));
+        if !records.elements().any(|record| Object::of(record).as_ref().is_some_and(is_record)) {
+            return false;
+        }
+        for (index, item) in records.elements().enumerate() {
+            match Object::of(item).filter(is_record) {
+                Some(object) => record(&object, &mut taking.at(index)),
+                None => taking.at(index).refuse(item.as_str(), "an item of `records` that is no diagnostic record"),
+            }
         }
         return true;
     }
@@ -256,6 +260,12 @@ mod tests {
             "{line}"
         );
         assert!(line.contains(r#""decklog.io/instance":"kube-apiserver-1""#), "{line}");
+    }
+
+    #[test]
+    fn an_item_that_is_no_record_leaves_the_others() {
+        let taken = taken(&format!("{{\"records\":[{},7,{{}},{}]}}", record_of("kube-audit", &line(1)), record_of("kube-audit", &line(2))));
+        assert_eq!((taken.lines.len(), taken.bad.len()), (2, 2), "{:?}", taken.bad);
     }
 
     #[test]

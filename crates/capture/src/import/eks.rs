@@ -59,10 +59,14 @@ pub(super) fn read(object: &Object<'_>, taking: &mut Taking<'_>) -> bool {
     }
     // The answer of GetLogEvents or FilterLogEvents.
     let Some(events) = object.array("events") else { return false };
-    let elements: Option<Vec<Object<'_>>> = events.elements().map(|event| Object::of(event).filter(is_element)).collect();
-    let Some(elements) = elements.filter(|elements| !elements.is_empty()) else { return false };
-    for (index, object) in elements.iter().enumerate() {
-        element(object, &Origin { log_stream: object.word("logStreamName"), ..Origin::default() }, &mut taking.at(index));
+    if !events.elements().any(|event| Object::of(event).as_ref().is_some_and(is_element)) {
+        return false;
+    }
+    for (index, item) in events.elements().enumerate() {
+        match Object::of(item).filter(is_element) {
+            Some(object) => element(&object, &Origin { log_stream: object.word("logStreamName"), ..Origin::default() }, &mut taking.at(index)),
+            None => taking.at(index).refuse(item.as_str(), "an item of `events` that is no log event"),
+        }
     }
     true
 }
@@ -231,6 +235,13 @@ mod tests {
         );
         let taken = taken_of("a.json", &unnamed);
         assert_eq!((taken.lines.len(), taken.tally.skipped.get(OTHER_TEXT)), (1, Some(&1)));
+    }
+
+    #[test]
+    fn an_item_that_is_no_log_event_leaves_the_others() {
+        let element = element_of("kube-apiserver-audit-1", &line(1));
+        let taken = taken(&format!("{{\"events\":[{element},null,{{\"message\":7}},{element}]}}"));
+        assert_eq!((taken.lines.len(), taken.bad.len()), (2, 2), "{:?}", taken.bad);
     }
 
     #[test]

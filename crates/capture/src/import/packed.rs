@@ -35,10 +35,14 @@ pub(super) fn read(object: &Object<'_>, taking: &mut Taking<'_>) -> bool {
     }
     // {"records":[{"data":…}]} and {"Records":[{"kinesis":{"data":…}}]}
     let Some(records) = object.array("records").or_else(|| object.array("Records")) else { return false };
-    let data: Option<Vec<RawJson<'_>>> = records.elements().map(data_of_record).collect();
-    let Some(data) = data.filter(|data| !data.is_empty()) else { return false };
-    for (index, data) in data.into_iter().enumerate() {
-        unpack(data, &mut taking.at(index));
+    if !records.elements().any(|record| data_of_record(record).is_some()) {
+        return false;
+    }
+    for (index, record) in records.elements().enumerate() {
+        match data_of_record(record) {
+            Some(data) => unpack(data, &mut taking.at(index)),
+            None => taking.at(index).refuse(record.as_str(), "an item of `records` without `data`"),
+        }
     }
     true
 }
