@@ -6,6 +6,8 @@ mod support;
 mod completion;
 #[path = "cli/counts.rs"]
 mod counts;
+#[path = "cli/formats.rs"]
+mod formats;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/table.rs"]
