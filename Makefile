@@ -6,7 +6,7 @@ export DECKLOG_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/decklog
 export CARGO_TARGET_DIR ?= $(DECKLOG_CACHE)/target
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: help build demo demo-stop clean-demo test soak lint fmt bench conformance
+.PHONY: help build demo demo-stop clean-demo test soak lint fmt bench conformance release
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -45,3 +45,6 @@ conformance: ## every vector file in VECTORS=DIR (or those in FILES="a.jsonl b.j
 	@test -n "$(VECTORS)" || { echo "make conformance VECTORS=DIR"; exit 2; }
 	@cargo build --workspace --quiet --locked --bins
 	@$(CARGO_TARGET_DIR)/debug/conformance "$(VECTORS)" $(FILES)
+
+release: ## image, Debian package and chart, built with PROFILE (default: release)
+	@scripts/release $(PROFILE)

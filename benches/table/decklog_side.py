@@ -18,13 +18,13 @@ def free_port():
 
 
 class Server:
-    """`decklog serve` with its defaults."""
+    """`decklog serve` with its defaults; `prefix` is a command that starts it."""
 
-    def __init__(self, decklog, data, *flags):
+    def __init__(self, decklog, data, *flags, prefix=()):
         self.port = free_port()
         self.log = open(f"{data}.serve.log", "wb")
         self.process = subprocess.Popen(
-            [decklog, "serve", "--data-dir", data, "--listen", f"127.0.0.1:{self.port}", *flags], stdout=self.log, stderr=self.log)
+            [*prefix, decklog, "serve", "--data-dir", data, "--listen", f"127.0.0.1:{self.port}", *flags], stdout=self.log, stderr=self.log)
         self.connection, self.used = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120), time.monotonic()
         end = time.monotonic() + 60
         while True:
@@ -105,7 +105,7 @@ def import_and_table(decklog, source, data):
     return {"cpu": taken["cpu"] + cpu, "wall": taken["wall"] + time.monotonic() - started, "peak": max(taken["peak"], peak), "waiting": waiting}
 
 
-def compact(decklog, data):
+def compact(decklog, data, seconds=180):
     """Merges, and drops the former files: {cpu, wall, peak} and the table's bytes."""
-    merged = measure.run([decklog, "table", "compact", "--vacuum-after", "0s", "--data-dir", data, "-q"])
+    merged = measure.run([decklog, "table", "compact", "--vacuum-after", "0s", "--data-dir", data, "-q"], seconds)
     return merged | {"bytes": measure.size(os.path.join(data, "table"))}

@@ -13,10 +13,9 @@ import measure
 BATCH, PER_SECOND = 400, 50
 
 
-def batches(path):
-    """EventLists without end: the file's events as of yesterday, with other auditIDs each time round."""
+def batches(path, lap=0):
+    """Batches without end: the file's events as of yesterday, with other auditIDs each time round."""
     yesterday = (datetime.date.today() - datetime.timedelta(days=1)).isoformat().encode() + b"T"
-    lap = 0
     while True:
         with open(path, "rb") as file:
             lines = []
@@ -26,7 +25,11 @@ def batches(path):
                     body = re.sub(rb"2026-11-\d\dT", yesterday, b",".join(lines))
                     yield re.sub(rb'"auditID":"..', b'"auditID":"%02x' % lap, body)
                     lines = []
-        lap += 1
+        lap = (lap + 1) % 256
+
+
+def event_list(batch):
+    return b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[' + batch + b"]}"
 
 
 class Prober(threading.Thread):
@@ -75,7 +78,7 @@ def sustained(decklog, path, data, seconds):
             if time.monotonic() - started > seconds:
                 break
             late = max(late, -wait)
-            body = b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[' + body + b"]}"
+            body = event_list(body)
             before = time.perf_counter()
             sender.request("POST", "/ingest/webhook/bench", body, {"Content-Type": "application/json"})
             answer = sender.getresponse()

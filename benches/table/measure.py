@@ -29,6 +29,22 @@ def of_process(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) / 1024
 
 
+def peak_so_far(pid):
+    """The most memory that a process has had at once, in MiB; 0 if it has ended."""
+    try:
+        return of_process(pid)[1]
+    except (OSError, StopIteration):
+        return 0
+
+
+def resident(pid):
+    """The memory that a process has now, in MiB; 0 if it has ended."""
+    try:
+        return int(open(f"/proc/{pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return 0
+
+
 def files_below(path):
     if os.path.isfile(path):
         return [path]

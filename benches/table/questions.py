@@ -15,11 +15,11 @@ OF_BODIES = ("Q8", "Q9")
 SUFFIX = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{10}-[bcdfghjklmnpqrstvwxz2456789]{5}")
 
 
-def constants(metadata, bodies):
+def constants(metadata, bodies, n_metadata, n_bodies):
     """What is looked for: an auditID, an object and two needles, from the middle of the files."""
-    found = {}
+    found, first = {}, n_metadata * 2 // 5
     for number, line in enumerate(open(metadata, encoding="utf-8")):
-        if number < 400_000 or (number == 400_000 and found.setdefault("audit_id", json.loads(line)["auditID"]) is None):
+        if number < first or (number == first and found.setdefault("audit_id", json.loads(line)["auditID"]) is None):
             continue
         found.setdefault("audit_id", json.loads(line)["auditID"])
         event = json.loads(line)
@@ -32,7 +32,7 @@ def constants(metadata, bodies):
         if {"object", "needle", "audit_id"} <= found.keys():
             break
     for number, line in enumerate(open(bodies, encoding="utf-8")):
-        if number >= 100_000 and '"requestObject"' in line:
+        if number >= n_bodies // 2 and '"requestObject"' in line:
             suffix = SUFFIX.search(json.dumps(json.loads(line)["requestObject"]))
             if suffix:
                 found["body_needle"] = suffix.group()[3:14]

@@ -3,9 +3,11 @@
 import "./app.css";
 import { render } from "preact";
 import { App } from "./parts/Shell.tsx";
+import { startLookingForHoles } from "./state/holes.ts";
 import { listenForKeys } from "./state/keys.ts";
 import { startSearching } from "./state/search.ts";
 
 startSearching();
+startLookingForHoles();
 listenForKeys();
 render(<App />, document.getElementById("app")!);

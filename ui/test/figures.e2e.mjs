@@ -34,6 +34,49 @@ async function facetSum(page, name) {
   return counts.reduce((sum, text) => sum + Number(text.replaceAll(",", "")), 0);
 }
 
+/** The rows of a Parquet file: `num_rows` of its footer, in Thrift's compact protocol. */
+function parquetRows(bytes) {
+  const length = bytes.readUInt32LE(bytes.length - 8);
+  let at = bytes.length - 8 - length;
+  const varint = () => {
+    for (let value = 0n, shift = 0n; ; shift += 7n) {
+      const byte = bytes[at++];
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  const signed = () => {
+    const value = varint();
+    return Number((value >> 1n) ^ -(value & 1n));
+  };
+  const skip = (type) => {
+    if (type === 3) at += 1;
+    else if (type >= 4 && type <= 6) varint();
+    else if (type === 7) at += 8;
+    else if (type === 8) {
+      const size = Number(varint());
+      at += size;
+    } else if (type === 9 || type === 10) {
+      const head = bytes[at++];
+      const count = head >> 4 === 15 ? Number(varint()) : head >> 4;
+      for (let one = 0; one < count; one++) {
+        if ((head & 15) <= 2) at += 1;
+        else skip(head & 15);
+      }
+    } else if (type === 12) fields(() => false);
+  };
+  const fields = (take) => {
+    for (let id = 0; ; ) {
+      const head = bytes[at++];
+      if (head === 0) return null;
+      id = head >> 4 === 0 ? signed() : id + (head >> 4);
+      if (take(id, head & 15)) return signed();
+      skip(head & 15);
+    }
+  };
+  return fields((id) => id === 3);
+}
+
 test("an empty last hour opens on what there is, and says so", async () => {
   const { page, context, clean } = await open(browser, server);
   await settled(page);
@@ -206,6 +249,21 @@ test("exports are the whole answer, and no cell is a formula", async () => {
     const [download] = await Promise.all([page.waitForEvent("download"), page.locator(".popover button", { hasText: label }).click()]);
     check(readFileSync(await download.path(), "utf8"));
   }
+  clean();
+  await context.close();
+});
+
+test("a Parquet export has the rows of the answer", async () => {
+  const { page, context, clean } = await open(browser, server, { path: "/search?f=outcome:denied&t=.." });
+  await settled(page);
+  await page.locator(".menu button", { hasText: "Export" }).first().click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator(".popover button", { hasText: "Parquet" }).click()]);
+  const bytes = readFileSync(await download.path());
+  assert.equal(bytes.subarray(0, 4).toString(), "PAR1");
+  assert.equal(bytes.subarray(-4).toString(), "PAR1");
+  // Its footer says the number of rows: member 3 of FileMetaData, behind the schema.
+  assert.equal(parquetRows(bytes), 99);
+  assert.match(await page.locator(".notice[role=status]").last().textContent(), /Exported \d+ KiB as PARQUET/);
   clean();
   await context.close();
 });

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { before } from "./proxy.mjs";
 
 const root = new URL("../../", import.meta.url).pathname;
 export const binary = process.env.DECKLOG_BINARY ?? join(root, "bin/decklog");
@@ -22,10 +23,10 @@ export function fileOf(events) {
   return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** Imports `files`, serves them, and resolves when the server has printed its link. `damage` may spoil the data first. */
-export async function serve(files = [attack], damage = () => {}, flags = []) {
+/** Imports `files` (or takes the data directory `there`), serves them, and resolves when the server has printed its link. `damage` may spoil the data first. */
+export async function serve(files = [attack], damage = () => {}, flags = [], there = null) {
   const folder = mkdtempSync(join(tmpdir(), "decklog-ui-"));
-  const data = join(folder, "data");
+  const data = there ?? join(folder, "data");
   for (const file of files) execFileSync(binary, ["import", file, "--data-dir", data, "--cluster", "demo"], { stdio: "pipe" });
   damage(data);
   const server = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0", ...flags], {
@@ -44,10 +45,13 @@ export async function serve(files = [attack], damage = () => {}, flags = []) {
     }
     exited.then(() => failed(new Error(`the server ended: ${said.join("\n")}`)));
   });
-  const url = new URL(link).origin;
+  const own = new URL(link).origin;
+  // A folder of built pages in place of those in the binary.
+  const proxy = process.env.DECKLOG_UI_DIST ? await before(own, process.env.DECKLOG_UI_DIST) : null;
+  const url = proxy?.url ?? own;
   return {
     url,
-    link,
+    link: link.replace(own, url),
     data,
     /** What a program gets: node's fetch names itself as browsers do, so it brings the link's token. */
     async ask(path, headers = {}) {
@@ -57,11 +61,22 @@ export async function serve(files = [attack], damage = () => {}, flags = []) {
       return (await this.ask(`/api/v1/${path}?${new URLSearchParams(query)}`)).json();
     },
     /** What `decklog search` prints. */
-    search: (...words) => execFileSync(binary, ["search", ...words, "--server", url], { encoding: "utf8", maxBuffer: 1 << 28 }),
+    search: (...words) => execFileSync(binary, ["search", ...words, "--server", own], { encoding: "utf8", maxBuffer: 1 << 28 }),
     async import(file) {
-      execFileSync(binary, ["import", file, "--server", url], { stdio: "pipe" });
+      execFileSync(binary, ["import", file, "--server", own], { stdio: "pipe" });
+    },
+    /** As a webhook of kube-apiserver sends it. */
+    async send(items) {
+      const body = JSON.stringify({ kind: "EventList", apiVersion: "audit.k8s.io/v1", metadata: {}, items });
+      const response = await fetch(`${own}/ingest/webhook/live?cluster=demo`, {
+        method: "POST",
+        body,
+        headers: { "content-type": "application/json", authorization: `Bearer ${new URL(link).searchParams.get("token")}` },
+      });
+      if (!response.ok) throw new Error(await response.text());
     },
     async stop() {
+      await proxy?.stop();
       server.kill("SIGTERM");
       await exited;
       rmSync(folder, { recursive: true, force: true });

@@ -4,8 +4,8 @@ mod counts;
 mod sql;
 
 pub use counts::{
-    Bucket, FacetCount, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, MAX_BUCKETS, MAX_SPLIT, MAX_VALUES, count_facets,
-    count_histogram, facets, first_value, histogram,
+    Bucket, FacetCount, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, MAX_BUCKETS, MAX_SPLIT, MAX_VALUES,
+    MAX_VALUES_BYTES, count_facets, count_histogram, facets, first_value, histogram,
 };
 pub use sql::{SqlError, SqlErrorKind, SqlFormat, SqlRequest, SqlSummary};
 
@@ -148,6 +148,16 @@ pub struct Extent {
     pub next_seq: u64,
 }
 
+impl Extent {
+    /// Counts an event that comes after those counted before; its time aside, which summaries know.
+    pub fn add(&mut self, hit: &Hit<'_>) {
+        self.n_events += 1;
+        let is_final = std::str::from_utf8(hit.line).ok().and_then(|line| crate::Event::decode(line).ok()).is_some_and(|event| event.is_final());
+        self.n_requests += u64::from(is_final);
+        self.next_seq = hit.seq + 1;
+    }
+}
+
 /// Answers searches. Blocking: call it on a thread that may wait.
 pub trait Searcher: Send + Sync {
     /// Hands every event found to `found`, in order, until that breaks or `request.stop` is set. Looks at the
@@ -174,22 +184,19 @@ pub trait Searcher: Send + Sync {
         histogram(self, request, asked)
     }
 
-    /// What there is to search.
+    /// What there is to search, until `stop` is set; the summary names what of it could not be read.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    fn extent(&self) -> Result<Extent, SearchError> {
-        let request = SearchRequest { order: Order::Arrival, ..SearchRequest::default() };
+    /// As [`Searcher::search`].
+    fn extent(&self, stop: &Stop) -> Result<(Extent, SearchSummary), SearchError> {
+        let request = SearchRequest { order: Order::Arrival, stop: stop.clone(), ..SearchRequest::default() };
         let mut extent = Extent::default();
         let summary = self.search(&request, &mut |hit| {
-            extent.n_events += 1;
-            let is_final = std::str::from_utf8(hit.line).ok().and_then(|line| crate::Event::decode(line).ok()).is_some_and(|event| event.is_final());
-            extent.n_requests += u64::from(is_final);
-            extent.next_seq = hit.seq + 1;
+            extent.add(&hit);
             ControlFlow::Continue(())
         })?;
         extent.times = summary.extent;
-        Ok(extent)
+        Ok((extent, summary))
     }
 
     /// Answers a question in SQL over the view `events` and its sisters (docs/sql.md); hands the answer to `out` in

@@ -209,3 +209,13 @@ impl Seeded {
 
 /// A moment, so that tests need not ask for the time of day.
 pub(crate) const NOON: fn() -> Timestamp = || Timestamp::from_micros(1_795_348_800_000_000);
+
+/// Some thousand events of a real cluster at level RequestResponse, as kube-apiserver's log has them.
+pub(crate) fn recorded_lines() -> &'static [String] {
+    static LINES: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/a-all-rr/audit.log.zst");
+        let text = zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap();
+        String::from_utf8(text).unwrap().lines().take(3000).map(str::to_owned).collect()
+    });
+    &LINES
+}

@@ -107,6 +107,9 @@ pub(crate) struct TargetFlags {
     /// The data directory to read; also while a server writes there
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// The configuration of the data directory's server: where its table lies [default: as recorded in the directory]
+    #[arg(long, value_name = "FILE", conflicts_with = "server", hide_short_help = true, help_heading = "Target")]
+    pub(crate) config: Option<PathBuf>,
     /// A file with the bearer token for the server
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub(crate) token_file: Option<PathBuf>,
@@ -120,13 +123,13 @@ pub(crate) struct TargetFlags {
     #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "Target")]
     pub(crate) client_key: Option<PathBuf>,
     /// Ask the decklog inside the cluster that this kubeconfig names (docs/kubectl.md)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "data_dir"], help_heading = "Target")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "data_dir", "config"], help_heading = "Target")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The kubeconfig's context to take in place of the current one
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["server", "data_dir"], help_heading = "Target")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["server", "data_dir", "config"], help_heading = "Target")]
     pub(crate) context: Option<String>,
     /// decklog's Service in that cluster, in place of the one found by its label
-    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["server", "data_dir"], hide_short_help = true, help_heading = "Target")]
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["server", "data_dir", "config"], hide_short_help = true, help_heading = "Target")]
     pub(crate) service: Option<String>,
 }
 

@@ -192,11 +192,6 @@ impl Config {
         }
     }
 
-    /// Where the table lies.
-    pub(crate) fn table_place(&self) -> TablePlace {
-        self.table.place.clone().unwrap_or_else(|| TablePlace::local(self.data_dir.join("table")))
-    }
-
     /// Where the redaction key lies.
     pub(crate) fn redaction_key_file(&self) -> PathBuf {
         self.redact.key_file.clone().unwrap_or_else(|| self.data_dir.join("redaction.key"))

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use decklog_audit::Timestamp;
 use decklog_audit::search::{Extent, FacetRequest, Facets, Histogram, HistogramRequest, Order, SqlRequest, SqlSummary, TimeRange};
+use decklog_store::TablePlace;
 
 use crate::cli::TargetFlags;
 use crate::client::{Client, answers, cluster};
 use crate::commands::Context;
+use crate::config::{SettingFlags, load_layers};
 use crate::failure::{Failure, Failures};
 use crate::invoked::Invoked;
+use crate::place;
 
 use local::Local;
 pub(crate) use local::unreadable;
@@ -27,7 +30,12 @@ const DEFAULT_DATA_DIR: &str = "./decklog-data";
 #[derive(Clone)]
 pub(crate) enum Target {
     /// The files, without a lock: also while a server writes them.
-    DataDir(PathBuf),
+    DataDir {
+        /// The data directory.
+        path: PathBuf,
+        /// Where its table lies.
+        table: TablePlace,
+    },
     /// A server.
     Server(Client),
     /// Log files, read into memory.
@@ -37,8 +45,8 @@ pub(crate) enum Target {
 /// What flags and variables name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// A data directory.
-    DataDir(PathBuf),
+    /// A data directory; `None` is that of the configuration file.
+    DataDir(Option<PathBuf>),
     /// A server's address.
     Server(String),
     /// The server inside the kubeconfig's cluster.
@@ -50,8 +58,8 @@ pub(crate) enum Choice {
 impl Choice {
     /// Flags go before variables, and these before what kubectl's plugin takes without any.
     pub(crate) fn of<'a>(flags: &TargetFlags, invoked: Invoked, variable: &dyn Fn(&str) -> Option<&'a str>) -> Self {
-        if let Some(path) = &flags.data_dir {
-            return Self::DataDir(path.clone());
+        if flags.data_dir.is_some() || flags.config.is_some() {
+            return Self::DataDir(flags.data_dir.clone());
         }
         if let Some(url) = &flags.server {
             return Self::Server(url.clone());
@@ -63,7 +71,7 @@ impl Choice {
             return Self::Server(url.to_owned());
         }
         if let Some(path) = variable("DECKLOG_DATA_DIR") {
-            return Self::DataDir(PathBuf::from(path));
+            return Self::DataDir(Some(PathBuf::from(path)));
         }
         if invoked.by_kubectl() { Self::Cluster } else { Self::Usual }
     }
@@ -112,7 +120,7 @@ impl Target {
     /// the usual folder.
     pub(crate) fn choose(flags: &TargetFlags, context: &Context) -> Result<Self, Failures> {
         match Choice::of(flags, context.invoked, &|name| context.variable(name)) {
-            Choice::DataDir(path) => Ok(Self::DataDir(path)),
+            Choice::DataDir(path) => Self::data_dir(path.as_deref(), flags, context),
             Choice::Server(url) => Ok(Self::Server(Client::new(&url, flags, context)?)),
             Choice::Cluster => Ok(Self::Server(crate::wiring::runtime()?.block_on(cluster::connect(flags, context))?)),
             Choice::Usual => Self::usual(flags, context),
@@ -126,10 +134,25 @@ impl Target {
         }
         if matches!(Path::new(DEFAULT_DATA_DIR).try_exists(), Ok(true)) {
             context.detail(&format!("reading {DEFAULT_DATA_DIR}"));
-            return Ok(Self::DataDir(PathBuf::from(DEFAULT_DATA_DIR)));
+            return Self::data_dir(Some(Path::new(DEFAULT_DATA_DIR)), flags, context);
         }
         let message = format!("no decklog server at {DEFAULT_SERVER}, and no data directory {DEFAULT_DATA_DIR}");
         Err(Failure::failed("no-target", message).help("decklog serve, or name one with --server or --data-dir").into())
+    }
+
+    /// A data directory with its table: where its server's configuration says, else where the directory itself says.
+    fn data_dir(path: Option<&Path>, flags: &TargetFlags, context: &Context) -> Result<Self, Failures> {
+        let (path, table) = match (path, &flags.config) {
+            (Some(path), None) => (path.to_owned(), place::of_data_dir(path)?),
+            (path, file) => {
+                let given = SettingFlags::of([("data-dir", path.map(|path| path.display().to_string()))]);
+                let config = load_layers(file.as_deref(), &given, &[], &context.environment)?.config;
+                let table = place::of_config(&config)?;
+                (config.data_dir, table)
+            }
+        };
+        context.detail(&format!("reading {} and its table {table}", path.display()));
+        Ok(Self::DataDir { path, table })
     }
 
     /// Log files as they are.
@@ -140,7 +163,7 @@ impl Target {
     /// Who answers.
     fn reach(&self) -> Result<Reached<'_>, Failure> {
         Ok(match self {
-            Self::DataDir(path) => Reached::Here(Local::open(path)?),
+            Self::DataDir { path, table } => Reached::Here(Local::open(path, table)?),
             Self::Files(loaded) => Reached::Here(loaded.local.clone()),
             Self::Server(client) => Reached::There(client),
         })
@@ -216,7 +239,7 @@ mod tests {
         };
         let server = [("DECKLOG_SERVER", "http://s"), ("DECKLOG_DATA_DIR", "d"), ("DECKLOG_SERVICE", "a/b"), ("KUBECONFIG", "/k")];
         use Invoked::{Decklog, Kubectl, KubectlCompletion};
-        assert_eq!(chosen(TargetFlags { data_dir: Some("x".into()), ..none() }, Kubectl, &server), Choice::DataDir("x".into()));
+        assert_eq!(chosen(TargetFlags { data_dir: Some("x".into()), ..none() }, Kubectl, &server), Choice::DataDir(Some("x".into())));
         assert_eq!(chosen(TargetFlags { server: Some("http://x".to_owned()), ..none() }, Kubectl, &server), Choice::Server("http://x".to_owned()));
         for flags in [
             TargetFlags { kubeconfig: Some("k".into()), ..none() },
@@ -226,7 +249,7 @@ mod tests {
             assert_eq!(chosen(flags, Decklog, &server), Choice::Cluster);
         }
         assert_eq!(chosen(none(), Kubectl, &server), Choice::Server("http://s".to_owned()));
-        assert_eq!(chosen(none(), Kubectl, &server[1..]), Choice::DataDir("d".into()));
+        assert_eq!(chosen(none(), Kubectl, &server[1..]), Choice::DataDir(Some("d".into())));
         assert_eq!(chosen(none(), Decklog, &server[2..]), Choice::Usual, "a kubeconfig and a Service alone choose nothing");
         assert_eq!(chosen(none(), Kubectl, &[]), Choice::Cluster);
         assert_eq!(chosen(none(), KubectlCompletion, &[]), Choice::Cluster);

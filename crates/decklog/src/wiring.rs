@@ -9,6 +9,7 @@ mod server;
 mod signals;
 mod sources;
 mod store;
+mod table;
 
 pub(crate) use forward::{ForwardConfig, forward};
 pub(crate) use logging::init_logging;

@@ -9,15 +9,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use decklog_audit::Timestamp;
 use decklog_audit::filter::Filter;
 use decklog_audit::journal::RecordBlock;
 use decklog_audit::search::{
     Extent, FacetCounter, FacetRequest, Facets, Histogram, HistogramCounter, HistogramRequest, Hit, Order, SearchError, SearchRequest, SearchSummary, Searcher,
-    SqlError, SqlErrorKind, SqlRequest, SqlSummary, count_facets, count_histogram,
+    SqlError, SqlErrorKind, SqlRequest, SqlSummary, Stop, count_facets, count_histogram,
 };
-use decklog_audit::{Event, Timestamp};
 use decklog_store::LocalJournal;
-use decklog_store::table::{Table, TablePlace};
+use decklog_store::table::{Lost, Table, TablePlace};
 
 use crate::handout::{Found, hand_out, in_order};
 use crate::plan::Plan;
@@ -80,10 +80,10 @@ impl StoreSearcher {
     }
 
     /// What a question in SQL reads from: the newest version of the table and the records beyond it.
-    fn sql_snapshot(&self, engine: &SqlEngine) -> Result<SqlSnapshot, SearchError> {
-        let view = self.table.view()?;
-        let next_seq = self.next_seq(&view)?;
-        let Beyond { view: journal, blocks, gaps } = self.journal.tail(next_seq)?;
+    fn sql_snapshot(&self, engine: &SqlEngine, view: &TableView) -> Result<SqlSnapshot, SearchError> {
+        let next_seq = self.next_seq(view)?;
+        let Beyond { view: journal, blocks, mut gaps } = self.journal.tail(next_seq)?;
+        gaps.extend(self.lost(&SearchRequest::default(), view)?.into_iter().map(|(_, words)| words));
         engine.tail_cache().forget_below(next_seq);
         let tail = JournalTail::new(journal, &blocks, next_seq, Arc::clone(engine.tail_cache()));
         let files = view.files.iter().map(|file| sql::TableFile {
@@ -130,6 +130,16 @@ impl StoreSearcher {
         if again == Again::MayBegin { Err(Interrupted::Vanished) } else { Ok(Some((next_seq, words))) }
     }
 
+    /// What neither table nor journal has, and an answer to `request` may lack.
+    fn lost(&self, request: &SearchRequest, view: &TableView) -> Result<Vec<(u64, String)>, SearchError> {
+        let Some(journal) = self.journal.journal_id()? else { return Ok(Vec::new()) };
+        let mut lost = Lost::of(view.last_seqs.iter().map(|(application, last)| (application.as_str(), *last)), &journal);
+        // Once all days of that time went by retention nobody asks for what else there was.
+        let is_old = |lost: &Lost| view.files.iter().all(|file| file.times.is_some_and(|(first, _)| lost.before < first)) && !view.files.is_empty();
+        lost.retain(|lost| lost.touches(&request.range, &request.seqs) && !is_old(lost));
+        Ok(lost.iter().map(|lost| (lost.from_seq, lost.to_string())).collect())
+    }
+
     /// What of `request` the table does not have.
     fn beyond(&self, request: &SearchRequest, view: &TableView) -> Result<SearchRequest, SearchError> {
         let next_seq = self.next_seq(view)?;
@@ -147,6 +157,7 @@ impl StoreSearcher {
         let plan = Plan::new(&beyond);
         let mut journal = self.journal.snapshot(&plan)?;
         journal.gaps.extend(self.gap_between(view, again)?);
+        journal.gaps.extend(self.lost(request, view)?);
         let _closing = Closing(journal.view);
         let finder = self.finder(view, request);
         let files = wanted_files(&finder);
@@ -177,10 +188,10 @@ impl StoreSearcher {
         Ok((sinks, outcome))
     }
 
-    fn n_requests(&self, view: &TableView, again: Again) -> Result<(u64, Vec<(u64, String)>), Interrupted> {
+    fn n_requests(&self, stop: &Stop, view: &TableView, again: Again) -> Result<(u64, Vec<(u64, String)>), Interrupted> {
         let known = |path: &str| self.n_requests.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
         let filter = Filter::parse("final:true", Timestamp::default()).map_err(|error| SearchError::Failed(error.message))?;
-        let request = SearchRequest { filter, ..SearchRequest::default() };
+        let request = SearchRequest { filter, stop: stop.clone(), ..SearchRequest::default() };
         let finder = self.finder(view, &request);
         let (mut sum, mut gaps) = (0, Vec::new());
         for (number, file) in (0..).zip(&view.files) {
@@ -311,6 +322,7 @@ impl Searcher for StoreSearcher {
             let mut counters: Vec<FacetCounter> = asked.fields.iter().map(|_| FacetCounter::default()).collect();
             let beyond = count_facets(&self.journal, &self.beyond(&request, view)?, &asked.fields, &mut counters)?;
             outcome.gaps.extend(self.gap_between(view, again)?);
+            outcome.gaps.extend(self.lost(&request, view)?);
             for sink in sinks {
                 counters.iter_mut().zip(sink.counters).for_each(|(counter, other)| counter.merge(other));
             }
@@ -326,35 +338,74 @@ impl Searcher for StoreSearcher {
             sinks.iter().for_each(|sink| counter.merge(&sink.counter));
             let beyond = count_histogram(&self.journal, &self.beyond(&request, view)?, asked.split.as_ref(), &mut counter)?;
             outcome.gaps.extend(self.gap_between(view, again)?);
+            outcome.gaps.extend(self.lost(&request, view)?);
             Ok((counter.histogram(), with_table(beyond, &outcome)))
         })
     }
 
-    fn extent(&self) -> Result<Extent, SearchError> {
+    fn extent(&self, stop: &Stop) -> Result<(Extent, SearchSummary), SearchError> {
+        let everything = SearchRequest { order: Order::Arrival, stop: stop.clone(), ..SearchRequest::default() };
         self.with_table(|view, again| {
-            let everything = SearchRequest { limit: Some(0), ..SearchRequest::default() };
-            let (_, outcome) = self.count(&everything, view, again, || NumberSink)?;
-            let (n_requests, _) = self.n_requests(view, again)?;
-            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: outcome.tally.extent, next_seq: self.next_seq(view)? };
-            let beyond = self.beyond(&SearchRequest { order: Order::Arrival, ..SearchRequest::default() }, view)?;
-            let summary = self.journal.search(&beyond, &mut |hit| {
-                extent.n_events += 1;
-                let is_final = std::str::from_utf8(hit.line).ok().and_then(|line| Event::decode(line).ok()).is_some_and(|event| event.is_final());
-                extent.n_requests += u64::from(is_final);
-                extent.next_seq = hit.seq + 1;
+            // What statistics tell is told without looking whether somebody waits.
+            if stop.is_stopped() {
+                return Err(Interrupted::stopped());
+            }
+            let (_, mut outcome) = self.count(&everything, view, again, || NumberSink)?;
+            let (n_requests, gaps) = self.n_requests(stop, view, again)?;
+            outcome.gaps.extend(gaps);
+            let mut extent = Extent { n_events: outcome.tally.n_matched, n_requests, times: None, next_seq: self.next_seq(view)? };
+            let beyond = self.journal.search(&self.beyond(&everything, view)?, &mut |hit| {
+                extent.add(&hit);
                 ControlFlow::Continue(())
             })?;
-            self.gap_between(view, again)?;
-            extent.times = join(extent.times, summary.extent);
-            Ok(extent)
+            outcome.gaps.extend(self.gap_between(view, again)?);
+            outcome.gaps.extend(self.lost(&everything, view)?);
+            let summary = with_table(beyond, &outcome);
+            extent.times = summary.extent;
+            Ok((extent, summary))
         })
     }
 
     fn sql(&self, request: &SqlRequest, out: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<SqlSummary, SqlError> {
         let engine = self.sql.get_or_init(|| SqlEngine::new(self.sql_limits.clone())).as_ref().map_err(Clone::clone)?;
-        let snapshot = self.sql_snapshot(engine).map_err(|error| SqlError::new(SqlErrorKind::Failed, error.to_string()))?;
-        engine.answer(snapshot, request, Timestamp::from_system(std::time::SystemTime::now()), out)
+        let failed = |error: SearchError| SqlError::new(SqlErrorKind::Failed, error.to_string());
+        let now = Timestamp::from_system(std::time::SystemTime::now());
+        let view = self.table.view().map_err(failed)?;
+        let snapshot = self.sql_snapshot(engine, &view).map_err(failed)?;
+        let mut is_begun = false;
+        let answer = engine.answer(snapshot, request, now, &mut |bytes| {
+            is_begun = true;
+            out(bytes)
+        });
+        let Err(error) = answer else { return answer };
+        if error.kind != SqlErrorKind::Failed {
+            return Err(error);
+        }
+        let newer = self.table.view().map_err(failed)?;
+        if !has_lost_files(&view, &newer) {
+            return Err(error);
+        }
+        if is_begun {
+            return Err(replaced(&error));
+        }
+        let snapshot = self.sql_snapshot(engine, &newer).map_err(failed)?;
+        engine.answer(snapshot, request, now, out).map_err(|error| {
+            let is_replaced = error.kind == SqlErrorKind::Failed && self.table.view().is_ok_and(|newest| has_lost_files(&newer, &newest));
+            if is_replaced { replaced(&error) } else { error }
+        })
     }
+}
+
+/// Whether `view` has files that are no part of the table any more.
+fn has_lost_files(view: &TableView, newer: &TableView) -> bool {
+    let left: std::collections::HashSet<&str> = newer.files.iter().map(|file| file.path.as_str()).collect();
+    view.files.iter().any(|file| !left.contains(file.path.as_str()))
+}
+
+/// A question that failed while files it read were replaced by others.
+fn replaced(error: &SqlError) -> SqlError {
+    let message = format!("files of the table were merged or retired, and removed, while the query read them: {}", error.message);
+    SqlError { help: Some("ask again, or let vacuum keep former files longer than queries take".to_owned()), ..SqlError::new(SqlErrorKind::Failed, message) }
 }
 
 /// The request as counts take it: its order, place and limit aside.

@@ -15,8 +15,11 @@ use decklog_audit::filter::Candidate;
 use decklog_audit::filter::fields::{self, Field};
 use decklog_audit::journal::EventId;
 use decklog_audit::json::RawJson;
-use decklog_audit::search::{FacetRequest, HistogramRequest, Order, SearchError, SearchRequest, Searcher, SeqRange, Stop, TimeRange, facets, histogram};
+use decklog_audit::search::{
+    FacetRequest, HistogramRequest, Order, SearchError, SearchRequest, Searcher, SeqRange, SqlFormat, SqlRequest, Stop, TimeRange, facets, histogram,
+};
 use decklog_audit::{Event, Filter, Timestamp};
+use decklog_query::table::TableView;
 use decklog_query::{JournalSearcher, StoreSearcher};
 use decklog_store::table::{Compacted, Table, TableConfig, TablePlace};
 use decklog_store::{JournalConfig, LocalJournal, TableMetrics};
@@ -280,14 +283,14 @@ fn facets_and_histograms_are_those_of_the_definition() {
 fn the_extent_is_that_of_all_events() {
     let lines = sample();
     let store = Three::of(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let wanted = store.alone.extent().unwrap();
+    let wanted = store.alone.extent(&Stop::default()).unwrap().0;
     for (name, searcher) in store.with_table() {
-        assert_eq!(searcher.extent().unwrap(), wanted, "{name}");
-        assert_eq!(searcher.extent().unwrap(), wanted, "{name}, remembered");
+        assert_eq!(searcher.extent(&Stop::default()).unwrap().0, wanted, "{name}");
+        assert_eq!(searcher.extent(&Stop::default()).unwrap().0, wanted, "{name}, remembered");
     }
     let empty = journal(&[]);
     let searcher = joined(&empty, table(&empty, &[], 1).1);
-    assert_eq!(searcher.extent().unwrap().times, None);
+    assert_eq!(searcher.extent(&Stop::default()).unwrap().0.times, None);
     assert_eq!(count(&searcher, "*"), 0);
 }
 
@@ -315,6 +318,17 @@ fn a_stopped_search_ends() {
         let asked = FacetRequest { fields: vec![Field::parse("user").unwrap()], n_top: 3, prefix: String::new() };
         assert!(matches!(searcher.facets(&request, &asked), Err(SearchError::Stopped)));
     }
+}
+
+#[test]
+fn an_extent_ends_when_it_is_stopped() {
+    let store = Three::of(&recorded_log("attack/audit.log.zst").lines().collect::<Vec<_>>());
+    let stop = Stop::default();
+    stop.stop();
+    for (name, searcher) in store.with_table() {
+        assert!(matches!(searcher.extent(&stop), Err(SearchError::Stopped)), "{name}");
+    }
+    assert!(matches!(store.alone.extent(&stop), Err(SearchError::Stopped)));
 }
 
 #[test]
@@ -383,6 +397,50 @@ fn a_file_that_vanished_is_looked_for_in_a_newer_version() {
     let (given, summary) = search(&joined(&journal, view), &SearchRequest::default());
     assert_eq!(given.len() as u64, lines.len() as u64 - gone.n_rows.unwrap());
     assert!(summary.gaps.len() == 1 && summary.gaps[0].contains(&gone.path) && summary.gaps[0].contains("gone"), "{:?}", summary.gaps);
+}
+
+#[test]
+fn a_question_in_sql_begins_again_when_a_file_vanished() {
+    let log = recorded_log("attack/audit.log.zst");
+    let lines: Vec<&str> = log.lines().collect();
+    let journal = journal(&lines);
+    let blocks = blocks(&journal);
+    let request = SqlRequest {
+        query: "SELECT verb FROM events".to_owned(),
+        params: Vec::new(),
+        limit: None,
+        timeout: None,
+        format: SqlFormat::Json,
+        stop: Stop::default(),
+    };
+    // Each version has fewer files than the one before; `n_gone` of the versions lack one of theirs.
+    let ask = |n_gone: usize| {
+        let versions: Vec<Arc<TableView>> = [2, 7, 50]
+            .into_iter()
+            .enumerate()
+            .map(|(version, per_flush)| {
+                let (store, view) = table(&journal, &blocks, per_flush);
+                if version < n_gone {
+                    view.files.iter().for_each(|file| block_on(store.delete(&object_store::path::Path::from(file.path.as_str()))).unwrap());
+                }
+                Arc::new(view)
+            })
+            .collect();
+        assert!(versions.windows(2).all(|pair| pair[0].files.len() > pair[1].files.len()));
+        let asked = AtomicUsize::new(0);
+        let newer_each_time = move || Ok(Arc::clone(&versions[asked.fetch_add(1, Ordering::Relaxed).min(2)]));
+        let searcher = StoreSearcher::new(JournalSearcher::of_journal(&journal).unwrap(), newer_each_time).unwrap();
+        let mut given = Vec::new();
+        let answer = searcher.sql(&request, &mut |bytes| {
+            given.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        });
+        answer.map(|_| given.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count())
+    };
+    assert_eq!(ask(0).unwrap(), lines.len());
+    assert_eq!(ask(1).unwrap(), lines.len());
+    let error = ask(2).unwrap_err();
+    assert!(error.message.contains("were merged or retired") && error.help.is_some(), "{error:?}");
 }
 
 #[test]
@@ -461,5 +519,5 @@ fn a_table_that_is_being_written_and_merged_answers_as_the_journal() {
             }
         }
     }
-    assert_eq!(beside.extent().unwrap(), alone.extent().unwrap());
+    assert_eq!(beside.extent(&Stop::default()).unwrap().0, alone.extent(&Stop::default()).unwrap().0);
 }

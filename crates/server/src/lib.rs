@@ -20,6 +20,7 @@
 
 mod access;
 mod api;
+mod background;
 mod front;
 mod health;
 mod limits;
@@ -38,6 +39,7 @@ pub use access::{
     Access, AccessConfig, AccessError, ClusterUser, RESOURCE, ReviewError, Reviewer, Sender, SessionToken, Shut, Tokens, TokensError, hash_token,
 };
 pub use api::TailConfig;
+pub use background::lower_priority;
 pub use limits::LimitsConfig;
 pub use metrics::{Build, ServerMetrics};
 pub use parts::{Check, Clock, Parts, QuarantineItem, QuarantineRequest, QuarantineView, SourceStatus};

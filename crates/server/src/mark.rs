@@ -5,8 +5,10 @@
 //! cannot take the mark does not stop the reading (people must be able to look while the disk is full):
 //! it is logged and counted.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use decklog_audit::Timestamp;
 use decklog_audit::access::Identity;
@@ -22,6 +24,9 @@ use crate::parts::Clock;
 /// Marks on their way to the journal at once; full means: this one is counted as failed.
 const MAX_UNDER_WAY: usize = 1_024;
 
+/// Looking up values while a filter is typed leaves one mark in this time for each who does (docs/decisions/153).
+const COMPLETIONS: Duration = Duration::from_secs(60);
+
 /// Writes marks.
 #[derive(Clone)]
 pub(crate) struct Marks {
@@ -30,6 +35,8 @@ pub(crate) struct Marks {
     clock: Clock,
     under_way: Arc<Semaphore>,
     redactor: Option<Arc<Redactor>>,
+    /// When each identity's last completion was marked; those longer ago than [`COMPLETIONS`] are forgotten.
+    completions: Arc<Mutex<HashMap<Arc<str>, Timestamp>>>,
 }
 
 /// What a mark says of the question.
@@ -76,7 +83,7 @@ struct MarkBody<'a> {
 
 impl Marks {
     pub(crate) fn new(journal: Arc<dyn Journal>, metrics: ServerMetrics, clock: Clock, redactor: Option<Arc<Redactor>>) -> Self {
-        Self { journal, metrics, clock, under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)), redactor }
+        Self { journal, metrics, clock, under_way: Arc::new(Semaphore::new(MAX_UNDER_WAY)), redactor, completions: Arc::default() }
     }
 
     /// Begins what will be one mark. Must be called, and the mark dropped, inside the runtime.
@@ -92,10 +99,27 @@ impl Marks {
         }
     }
 
+    /// Begins the mark of a completion; none if the same identity has one of the last minute.
+    pub(crate) fn begin_completion(&self, identity: &Identity, request_id: &str, facts: MarkFacts) -> Option<Mark> {
+        let now = (self.clock)();
+        let is_due = {
+            let mut known = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|_, at| is_recent(*at, now));
+            !known.contains_key(&identity.name) && known.insert(identity.name.clone(), now).is_none()
+        };
+        is_due.then(|| self.begin(identity, request_id, facts))
+    }
+
     /// Waits until every mark begun is in the journal or has failed.
     pub(crate) async fn drained(&self) {
         let _ = self.under_way.acquire_many(MAX_UNDER_WAY as u32).await;
     }
+}
+
+/// Whether a completion marked at `at` stands for one at `now`. A clock that was set back makes none recent for long.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    let micros = i64::try_from(COMPLETIONS.as_micros()).unwrap_or(i64::MAX);
+    (0..micros).contains(&now.micros().saturating_sub(at.micros()))
 }
 
 /// A mark to be; written when dropped.
@@ -152,5 +176,17 @@ impl Drop for Mark {
             }
             drop(permit);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_completion_stands_for_those_of_a_minute() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        assert!(is_recent(at(100), at(100)) && is_recent(at(100), at(159)));
+        assert!(!is_recent(at(100), at(160)) && !is_recent(at(100), at(99)), "nor one of the future");
     }
 }

@@ -82,7 +82,7 @@ async fn counts_are_by_time_value_and_request() {
         assert!(metrics.text().contains(&format!("decklog_query_duration_seconds_count{{kind=\"{kind}\",result=\"ok\"}}")), "{}", metrics.text());
     }
     store.gaps.lock().unwrap().push("1 to 2 are damaged".to_owned());
-    for path in ["/api/v1/histogram", "/api/v1/facets?field=user", "/api/v1/events"] {
+    for path in ["/api/v1/histogram", "/api/v1/facets?field=user", "/api/v1/extent", "/api/v1/extent?filter=user:*", "/api/v1/events"] {
         let answer = json(&server, path).await;
         assert_eq!((&answer["complete"], &answer["gaps"]), (&json!(false), &json!(["1 to 2 are damaged"])), "{path}");
     }
@@ -161,6 +161,10 @@ async fn a_filter_is_read_and_completed_with_counts() {
     let items = json(&server, "/api/v1/filter?text=outcome:").await["completion"]["items"].clone();
     let counts: Vec<_> = items.as_array().unwrap().iter().map(|item| (item["label"].as_str().unwrap(), item["events"].as_u64())).collect();
     assert_eq!(counts, [("allowed", Some(9)), ("denied", Some(1)), ("error", None)]);
+    json(&server, "/api/v1/facets?field=user").await;
+    store.mark("facets").await;
+    let n_marks = store.marks().iter().filter(|mark| mark["what"] == "completion").count();
+    assert_eq!(n_marks, 1, "who types leaves one mark a minute");
     let body = json(&server, "/api/v1/filter?text=verb:get%20and%20usr:bob&cursor=0").await;
     assert_eq!(body["error"]["column"], 14);
     assert_eq!((&body["error"]["code"], &body["error"]["help"], body.get("canonical")), (&json!("unknown-field"), &json!("did you mean `user`?"), None));

@@ -80,6 +80,8 @@ fn check(document: &Value, schema: &Value, value: &Value, place: &str) {
     let kind = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
+        // A whole number is one of any kind.
+        Value::Number(number) if number.is_f64() || schema["type"] == "number" => "number",
         Value::Number(_) => "integer",
         Value::String(_) => "string",
         Value::Array(_) => "array",

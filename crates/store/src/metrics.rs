@@ -127,6 +127,7 @@ pub struct TableMetrics {
     written: Counter,
     flush: Histogram,
     compactions: Counter,
+    writable: Gauge,
 }
 
 impl Default for TableMetrics {
@@ -138,6 +139,8 @@ impl Default for TableMetrics {
             written: Counter::default(),
             flush: Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
             compactions: Counter::default(),
+            // Not before it is open.
+            writable: Gauge::default(),
         }
     }
 }
@@ -151,6 +154,7 @@ impl TableMetrics {
         registry.register("decklog_table_written_events", "Events written to the table", self.written.clone());
         registry.register("decklog_table_flush_duration_seconds", "Time to write the events that waited", self.flush.clone());
         registry.register("decklog_table_compactions", "Times that files were merged", self.compactions.clone());
+        registry.register("decklog_table_writable", "Whether the table is open and takes events: 0 while they stay in the journal", self.writable.clone());
     }
 
     pub(crate) fn holds(&self, n_files: usize, size: u64, n_days: usize) {
@@ -162,6 +166,10 @@ impl TableMetrics {
     pub(crate) fn flushed(&self, n_events: u64, took: Duration) {
         self.written.inc_by(n_events);
         self.flush.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn set_table_writable(&self, is_writable: bool) {
+        self.writable.set(i64::from(is_writable));
     }
 
     pub(crate) fn compacted(&self) {

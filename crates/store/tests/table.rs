@@ -13,10 +13,12 @@ use decklog_audit::Timestamp;
 use decklog_audit::intake::{Form, Intake};
 use decklog_audit::journal::{Batch, Journal, Origin};
 use decklog_audit::search::Stop;
+use decklog_store::clock::ManualClock;
+use decklog_store::files::memory::MemoryFiles;
 use decklog_store::table::schema::memory_schema;
 use decklog_store::table::{Compacted, Rows, Table, TableConfig, TablePlace};
 use decklog_store::testing::wait;
-use decklog_store::{LocalJournal, TableMetrics};
+use decklog_store::{Environment, JournalConfig, LocalJournal, TableMetrics};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
@@ -274,4 +276,77 @@ fn small_files_become_one_and_old_days_go_with_a_mark() {
         decklog_store::BlockRead::Gap(_) => None,
     });
     assert!(marks.into_iter().any(|text| text.contains(r#""mark":"table-retention","why":"size","day":"2026-11-20""#)));
+}
+
+/// A journal on `files`. Its clock stands still by itself: nobody's patience is ever over.
+fn journal_on(files: &MemoryFiles, clock: &Arc<ManualClock>) -> Arc<LocalJournal> {
+    let environment = Environment { files: Arc::new(files.clone()), clock: Arc::clone(clock) as _, ..Environment::default() };
+    let config = JournalConfig { reserve: 0, ..JournalConfig::default() };
+    Arc::new(LocalJournal::open_with(std::path::Path::new("/data"), config, environment).unwrap())
+}
+
+/// Runs `work` beside this thread, which gives up after a while.
+fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, waiting) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || done.send(work()));
+    waiting.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("{what} does not come to its end"))
+}
+
+#[test]
+fn a_flush_and_the_close_reach_a_thread_that_waits_for_records() {
+    let (store, journal) = (Arc::new(InMemory::new()), journal_on(&MemoryFiles::new(), &Arc::default()));
+    let table = Arc::new(open(store.clone(), &journal, config()).unwrap());
+    for round in 0..20 {
+        append(&journal, round * 10, 10, 1);
+        let flushing = Arc::clone(&table);
+        in_time("a flush", move || flushing.flush(&Stop::default())).unwrap();
+    }
+    check_stored(&store, 200, "flushed");
+    in_time("the close", move || table.close());
+}
+
+/// A journal of three blocks whose block `number` is damaged since it was closed; the last one is a mark.
+fn damaged_journal(number: usize, clock: &Arc<ManualClock>) -> Arc<LocalJournal> {
+    let files = MemoryFiles::new();
+    let journal = journal_on(&files, clock);
+    for round in 0..2 {
+        append(&journal, round * 10, 10, 1);
+    }
+    let mut mark = Batch::new(Origin::default(), Timestamp::default());
+    mark.push_mark(b"{}");
+    wait(journal.append(mark)).unwrap();
+    let block = journal.view().unwrap().blocks().nth(number).unwrap().clone();
+    let (segment, offset) = block.place();
+    journal.close();
+    files.damage(&std::path::Path::new("/data/journal").join(segment), offset + block.stored_size - 9, 1);
+    journal_on(&files, clock)
+}
+
+#[test]
+fn what_was_damaged_in_the_journal_is_known_once_the_rest_is_in_the_table() {
+    for (number, from_seq) in [(0, 1), (1, 11)] {
+        let (store, clock) = (Arc::new(InMemory::new()), Arc::<ManualClock>::default());
+        let journal = damaged_journal(number, &clock);
+        let lost = decklog_store::table::Lost { from_seq, to_seq: from_seq + 10, before: journal.clock().now() };
+        for start in 0..3 {
+            let table = open(store.clone(), &journal, config()).unwrap();
+            table.flush(&Stop::default()).unwrap();
+            assert_eq!(table.snapshot().lost(&journal.id()), [lost], "start {start}");
+            append(&journal, 100 + start, 1, 1);
+            table.close();
+            // Files are named by when a table was opened.
+            clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(stored(&store).len(), 13);
+    }
+}
+
+#[test]
+fn a_loss_with_no_event_behind_it_is_known_too() {
+    let (store, clock) = (Arc::new(InMemory::new()), Arc::<ManualClock>::default());
+    let journal = damaged_journal(1, &clock);
+    let table = open(store.clone(), &journal, TableConfig { flush_bytes: 1, ..config() }).unwrap();
+    table.flush(&Stop::default()).unwrap();
+    table.close();
+    assert_eq!(table.snapshot().lost(&journal.id()).len(), 1);
 }

@@ -36,11 +36,13 @@ export function address(path: string, query: Query = {}): string {
 const TRIES = 5;
 
 /** Waits as long as the server asked for where it is starting or asked too fast; gives up when `signal` says so. */
-export async function ask(url: string, accept: string, signal: AbortSignal): Promise<Response> {
+export async function ask(url: string, accept: string, signal: AbortSignal, body?: unknown): Promise<Response> {
   for (let tried = 1; ; tried++) {
     let response: Response;
     try {
-      response = await fetch(url, { signal, headers: { accept, ...credentials() }, credentials: "same-origin" });
+      const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+      const headers = { accept, ...(body === undefined ? {} : { "content-type": "application/json" }), ...credentials() };
+      response = await fetch(url, { signal, headers, credentials: "same-origin", ...sent });
     } catch (error) {
       if (signal.aborted) throw error;
       throw new Failure("network", "The server does not answer. Is `decklog serve` still running?");
@@ -56,6 +58,13 @@ export async function ask(url: string, accept: string, signal: AbortSignal): Pro
 export async function getJson<T>(path: string, query: Query, signal: AbortSignal): Promise<T> {
   const response = await ask(address(path, query), "application/json", signal);
   return (await response.json()) as T;
+}
+
+/** The rows of a question in SQL; for few. */
+export async function rowsOfSql<T>(query: string, signal: AbortSignal): Promise<T[]> {
+  const response = await ask("/api/v1/sql", "application/x-ndjson", signal, { query, limit: 1000 });
+  const lines = (await response.text()).split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as T);
 }
 
 async function failureOf(response: Response): Promise<Failure> {

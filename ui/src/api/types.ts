@@ -51,6 +51,12 @@ export interface Extent {
   last: string | null;
   asof: number;
 }
+export interface Source {
+  name: string;
+  state: string;
+  reason?: string;
+  lastEvent?: string;
+}
 export interface Token {
   start: number;
   length: number;

@@ -1,6 +1,6 @@
 // Search: which requests match? The sentence, the histogram, the facets, the rows, and the event beside them.
 
-import { useSignal } from "@preact/signals";
+import { computed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { token } from "../api/session.ts";
 import { Chart } from "../parts/Chart.tsx";
@@ -10,6 +10,7 @@ import { Filter } from "../parts/Filter.tsx";
 import { Icon } from "../parts/Mark.tsx";
 import { Menu } from "../parts/Menu.tsx";
 import { Rows } from "../parts/Rows.tsx";
+import { ColumnMenu, SavedMenu } from "../parts/SearchMenus.tsx";
 import { Banners, NoRows } from "../parts/States.tsx";
 import { TimeRange } from "../parts/TimeRange.tsx";
 import { commandOf, exportAs, exporting, stopExport } from "../state/download.ts";
@@ -20,12 +21,15 @@ import { printRange, printResolved, sayDuration } from "../state/time.ts";
 import { printAddress, type Unit } from "../state/url.ts";
 import { change, follow, searchView } from "../state/view.ts";
 
+// Computed, so that rows that come do not draw the whole page anew.
+const hasAnswer = computed(() => answer.value !== null);
+/** Without an event or an answer there is nothing to draw or to count. */
+const hasNothing = computed(() => extent.value?.events === 0 || (!hasAnswer.value && failure.value !== null));
+const hasNoRows = computed(() => answer.value?.rows.length === 0 && phase.value !== "loading" && phase.value !== "slow");
+
 export function SearchPage() {
   const { selected, tab } = searchView.value;
-  const shown = answer.value;
-  // Without an event or an answer there is nothing to draw or to count.
-  const isBlank = extent.value?.events === 0 || (shown === null && failure.value !== null);
-  const isEmpty = shown !== null && shown.rows.length === 0 && phase.value !== "loading" && phase.value !== "slow";
+  const isBlank = hasNothing.value;
   return (
     <>
       <header class="top">
@@ -44,7 +48,9 @@ export function SearchPage() {
               <Facets />
             </aside>
           )}
-          <div class="row-column">{isEmpty ? <NoRows rows={shown} /> : shown ? <Rows /> : !isBlank && <Waiting />}</div>
+          <div class="row-column">
+            {hasNoRows.value ? <NoRows rows={answer.peek()!} /> : hasAnswer.value ? <Rows /> : !isBlank && <Waiting />}
+          </div>
         </div>
       </main>
       {selected !== null && (
@@ -61,15 +67,22 @@ function Waiting() {
   return <div class="waiting" aria-busy={phase.value === "loading"} />;
 }
 
+/** The sentence and what can be done; its height is the same before there is an answer. */
 function Headline() {
-  const shown = answer.value;
-  const { unit } = searchView.value;
-  if (shown === null)
-    return (
-      <div class="headline">
-        <p class="sentence muted">{phase.value === "done" ? "" : "Searching…"}</p>
+  return (
+    <div class="headline">
+      <div class="headline-row">
+        <Sentence />
+        <Acts />
       </div>
-    );
+      <Notices />
+    </div>
+  );
+}
+
+function Sentence() {
+  const shown = answer.value;
+  if (shown === null) return <p class="sentence muted">{phase.value === "done" ? "" : "Searching…"}</p>;
   const { resolved, complete } = shown;
   const zone = prefs.value.zone;
   const count = shown.matched ?? histogram.value.value?.total ?? null;
@@ -77,21 +90,49 @@ function Headline() {
   const all = shown.question.unit === "event" ? extent.value?.events : extent.value?.requests;
   const length = resolved.since !== null && resolved.until !== null ? ` (${sayDuration(resolved.until - resolved.since)})` : "";
   return (
-    <div class="headline">
-      <p class="sentence" id="headline">
-        <b>
-          {complete ? "" : "≥ "}
-          {count?.toLocaleString("en") ?? "…"} {word[count === 1 ? 0 : 1]}
-        </b>
-        {resolved.since === null && resolved.until === null ? ", " : " in "}
-        <span class="resolved" title={`${printResolved(resolved, "utc")} UTC`}>
-          {printResolved(resolved, zone)}
-        </span>
-        <span class="muted">
-          {length}
-          {all !== undefined && live.value === null && ` of ${complete ? "" : "≥ "}${all.toLocaleString("en")}`}
-        </span>
-      </p>
+    <p class="sentence" id="headline">
+      <b>
+        {complete ? "" : "≥ "}
+        {count?.toLocaleString("en") ?? "…"} {word[count === 1 ? 0 : 1]}
+      </b>
+      {resolved.since === null && resolved.until === null ? ", " : " in "}
+      <span class="resolved" title={`${printResolved(resolved, "utc")} UTC`}>
+        {printResolved(resolved, zone)}
+      </span>
+      <span class="muted">
+        {length}
+        {all !== undefined && live.value === null && ` of ${complete ? "" : "≥ "}${all.toLocaleString("en")}`}
+      </span>
+    </p>
+  );
+}
+
+function Acts() {
+  const { unit } = searchView.value;
+  return (
+    <div class="acts">
+      <fieldset class="switch">
+        <legend class="hidden">Count</legend>
+        {(["request", "event"] as Unit[]).map((choice) => (
+          <label key={choice} class={unit === choice ? "is-on" : ""}>
+            <input type="radio" name="unit" checked={unit === choice} onChange={() => change({ unit: choice })} />
+            {choice}s
+          </label>
+        ))}
+      </fieldset>
+      <div class="for-columns">
+        <ColumnMenu />
+      </div>
+      <SavedMenu />
+      <ExportMenu />
+      <LinkMenu />
+    </div>
+  );
+}
+
+function Notices() {
+  return (
+    <>
       {instead.value !== null && searchView.value.range && printRange(searchView.value.range) === instead.value && (
         <p class="notice" role="status">
           Nothing in the last hour, so this is all there is.
@@ -107,20 +148,7 @@ function Headline() {
       )}
       <LiveLine />
       <ExportLine />
-      <div class="acts">
-        <fieldset class="switch">
-          <legend class="hidden">Count</legend>
-          {(["request", "event"] as Unit[]).map((choice) => (
-            <label key={choice} class={unit === choice ? "is-on" : ""}>
-              <input type="radio" name="unit" checked={unit === choice} onChange={() => change({ unit: choice })} />
-              {choice}s
-            </label>
-          ))}
-        </fieldset>
-        <ExportMenu />
-        <LinkMenu />
-      </div>
-    </div>
+    </>
   );
 }
 
@@ -159,7 +187,7 @@ function ExportLine() {
     <p class={`notice ${now.state === "failed" ? "danger" : ""}`} role="status">
       {now.state === "failed"
         ? now.words
-        : `${now.state === "done" ? "Exported" : "Exporting"} ${now.events.toLocaleString("en")} as ${now.format.toUpperCase()}.`}{" "}
+        : `${now.state === "done" ? "Exported" : "Exporting"} ${now.events === null ? sayBytes(now.bytes) : now.events.toLocaleString("en")} as ${now.format.toUpperCase()}.`}{" "}
       <button type="button" class="small" onClick={stopExport}>
         {now.state === "running" ? "Stop" : "Dismiss"}
       </button>
@@ -167,9 +195,11 @@ function ExportLine() {
   );
 }
 
+function sayBytes(bytes: number): string {
+  return bytes < 1 << 20 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / (1 << 20)).toFixed(1)} MiB`;
+}
+
 function ExportMenu() {
-  const shown = answer.value;
-  if (shown === null) return null;
   return (
     <Menu label="Export">
       {(close) => (
@@ -192,7 +222,16 @@ function ExportMenu() {
           >
             JSON lines, as stored
           </button>
-          <CopyButton label="Copy as command" text={() => commandOf(shown, location.origin)} />
+          <button
+            type="button"
+            onClick={() => {
+              close();
+              void exportAs("parquet");
+            }}
+          >
+            Parquet, a row each
+          </button>
+          <CopyButton label="Copy as command" text={() => (answer.value ? commandOf(answer.value, location.origin) : "")} />
         </>
       )}
     </Menu>

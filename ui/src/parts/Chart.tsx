@@ -7,8 +7,11 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Histogram } from "../api/types.ts";
 import type { Outcome } from "../event/facts.ts";
+import { type Hole, holesIn, partOf } from "../state/gaps.ts";
+import { holes } from "../state/holes.ts";
+import { visible } from "../state/hostile.ts";
 import { prefs } from "../state/prefs.ts";
-import { answer, histogram } from "../state/search.ts";
+import { askedUnit, histogram, resolved } from "../state/search.ts";
 import { type Micros, parseRfc3339, printClock, printDay, type Resolved, SECOND, sayDuration } from "../state/time.ts";
 import { change } from "../state/view.ts";
 import { OutcomeMark } from "./Mark.tsx";
@@ -68,13 +71,15 @@ export function Chart() {
   }, []);
 
   const { value, failure, isOld } = histogram.value;
-  const shown = answer.value;
+  const range = resolved.value;
   const zone = prefs.value.zone;
-  const bars = value && shown ? barsOf(value, shown.resolved) : [];
+  const bars = value && range ? barsOf(value, range) : [];
+  const missed = holes.value;
+  const hatched = hatchingOf(missed, bars);
   const most = Math.max(1, ...bars.map((bar) => bar.events));
   const [plotWidth, plotHeight] = [width.value, height.value - AXIS];
   const step = plotWidth / Math.max(1, bars.length);
-  const unit = shown?.question.unit === "event" ? "events" : "requests";
+  const unit = askedUnit.value === "event" ? "events" : "requests";
 
   const at = (event: PointerEvent) => {
     const { left } = box.current!.getBoundingClientRect();
@@ -83,8 +88,8 @@ export function Chart() {
   const apply = (from: number, to: number) => {
     const [first, last] = [bars[Math.min(from, to)], bars[Math.max(from, to)]];
     // The outer bars reach beyond the range, and what is there was not counted.
-    const since = Math.max(first?.start ?? 0, shown?.resolved.since ?? Number.NEGATIVE_INFINITY);
-    const until = Math.min(last?.end ?? 0, shown?.resolved.until ?? Number.POSITIVE_INFINITY);
+    const since = Math.max(first?.start ?? 0, range?.since ?? Number.NEGATIVE_INFINITY);
+    const until = Math.min(last?.end ?? 0, range?.until ?? Number.POSITIVE_INFINITY);
     if (first && last && since < until) change({ range: { since: { at: since }, until: { at: until } }, live: false });
     cursor.value = null;
     anchor.value = null;
@@ -93,7 +98,8 @@ export function Chart() {
     const bar = bars[index];
     if (!bar) return "";
     const parts = OUTCOMES.map((outcome, place) => `${bar.byOutcome[place]} ${outcome}`);
-    return `${printClock(bar.start, zone, 0)} – ${printClock(bar.end, zone, 0)}: ${bar.events} ${unit}, ${parts.join(", ")}`;
+    const missing = holesIn(missed, { since: bar.start, until: bar.end }).map(({ words }) => ` · ${visible(words)}`);
+    return `${printClock(bar.start, zone, 0)} – ${printClock(bar.end, zone, 0)}: ${bar.events} ${unit}, ${parts.join(", ")}${missing.join("")}`;
   };
   const pressed = (event: KeyboardEvent) => {
     if (bars.length === 0) return;
@@ -138,6 +144,14 @@ export function Chart() {
               <b>{bars.reduce((sum, bar) => sum + bar.byOutcome[place]!, 0).toLocaleString("en")}</b>
             </li>
           ))}
+          {hatched.length > 0 && (
+            <li>
+              <svg class="hatch-mark" width="14" height="12" aria-hidden="true">
+                <rect width="14" height="12" fill="url(#hatch)" />
+              </svg>{" "}
+              not known
+            </li>
+          )}
         </ul>
         <p class={`chart-reading ${reading === null && !failure ? "is-hint" : ""}`} aria-live="polite">
           {reading ??
@@ -193,6 +207,26 @@ export function Chart() {
         }}
       >
         <svg width={plotWidth} height={height.value} aria-hidden="true">
+          <defs>
+            <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+              <rect class="hatch-ground" width="6" height="6" />
+              <path class="hatch-line" d="M0 0V6" />
+            </pattern>
+          </defs>
+          {hatched.map(({ hole, from, to }) => {
+            const size = Math.max(6, (to - from) * plotWidth);
+            return (
+              <rect
+                key={hole.words}
+                class="hatched"
+                x={Math.min(plotWidth - size, from * plotWidth)}
+                y="0"
+                width={size}
+                height={plotHeight}
+                fill="url(#hatch)"
+              />
+            );
+          })}
           {cursor.value !== null && <rect class="chart-cursor" x={low * step} y="0" width={(high - low + 1) * step} height={plotHeight} />}
           {bars.map((bar, index) => {
             let top = plotHeight;
@@ -221,6 +255,14 @@ export function Chart() {
           {value && value.total > 0 && <text class="chart-tick" x={plotWidth} y="10" text-anchor="end">{`max ${most}`}</text>}
         </svg>
       </div>
+      {hatched.length > 0 && (
+        <ul class="hidden">
+          {hatched.map(({ hole }) => (
+            <li key={hole.words}>{`Not known: ${sayHole(hole)}`}</li>
+          ))}
+        </ul>
+      )}
+      {bars.length === 0 && <p class="chart-table">{"\u00a0"}</p>}
       {bars.length > 0 && (
         <details class="chart-table">
           <summary>Show as a table</summary>
@@ -257,6 +299,23 @@ export function Chart() {
       )}
     </section>
   );
+}
+
+/** Where the holes are under the bars, as parts of their whole length. */
+function hatchingOf(holes: Hole[], bars: Bar[]): { hole: Hole; from: number; to: number }[] {
+  const [first, last] = [bars[0], bars.at(-1)];
+  if (!first || !last) return [];
+  return holes.flatMap((hole) => {
+    const part = partOf(hole, { since: first.start, until: last.end });
+    // The first bar begins on the grid, mostly a little before the first event: that is no hole.
+    const isGrid = hole.since === null && (hole.until ?? 0) < first.end;
+    return part === null || isGrid ? [] : [{ hole, ...part }];
+  });
+}
+
+function sayHole({ since, until, words }: Hole): string {
+  const say = (at: Micros | null) => (at === null ? "…" : `${printDay(at, prefs.value.zone)} ${printClock(at, prefs.value.zone, 0)}`);
+  return `${say(since)} – ${say(until)}: ${visible(words)}`;
 }
 
 /** Times under the bars, as many as there is room for. */

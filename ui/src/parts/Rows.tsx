@@ -1,134 +1,13 @@
 // The rows: a grid that is walked cell by cell. At narrow widths the same cells are two-line cards.
 
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import type { AuditEvent } from "../api/types.ts";
-import {
-  actedAs,
-  actorOf,
-  agentOf,
-  latencyOf,
-  NOBODY,
-  objectOf,
-  outcomeOf,
-  pathOf,
-  resourceOf,
-  timeOf,
-  toolOf,
-  verbClassOf,
-} from "../event/facts.ts";
+import { timeOf } from "../event/facts.ts";
 import { prefs } from "../state/prefs.ts";
 import { answer, loadMore, phase, type Row, search } from "../state/search.ts";
-import { addTerm, negate, termOf } from "../state/terms.ts";
-import { printClock, printDay, printRfc3339, sayDuration } from "../state/time.ts";
+import { addTerm, negate } from "../state/terms.ts";
+import { printDay } from "../state/time.ts";
 import { change, searchView } from "../state/view.ts";
-import { OutcomeMark, VerbMark } from "./Mark.tsx";
-import { Text } from "./Text.tsx";
-
-interface Column {
-  key: string;
-  title: string;
-  cell(event: AuditEvent): preact.ComponentChildren;
-  /** The term that `f` adds and `x` adds turned around. */
-  term(event: AuditEvent): string | null;
-}
-
-const has = (field: string, value: string | null | undefined) => (value ? termOf(field, value) : null);
-
-const COLUMNS: Column[] = [
-  {
-    key: "time",
-    title: "time",
-    cell: (event) => {
-      const at = timeOf(event);
-      return at === null ? (
-        <Text value={event.stageTimestamp ?? "no time"} />
-      ) : (
-        <time dateTime={event.stageTimestamp} title={`${printRfc3339(at)} (UTC)`}>
-          <span class="day">{printDay(at, prefs.value.zone).replace(/ \d{4}$/, "")} </span>
-          {printClock(at, prefs.value.zone, 3)}
-        </time>
-      );
-    },
-    term: () => null,
-  },
-  {
-    key: "actor",
-    title: "actor",
-    cell: (event) => {
-      const [actor, as] = [actorOf(event), actedAs(event)];
-      return (
-        <>
-          {actor === null ? <span class="nobody">{NOBODY}</span> : <Text value={actor} limit={80} />}
-          {as !== null && (
-            <span class="muted">
-              {" as "}
-              <Text value={as} limit={60} />
-            </span>
-          )}
-        </>
-      );
-    },
-    term: (event) => termOf("user", actorOf(event)),
-  },
-  {
-    key: "verb",
-    title: "verb",
-    cell: (event) => (
-      <>
-        <VerbMark verbClass={verbClassOf(event)} />
-        <Text value={event.verb || "none"} limit={30} />
-      </>
-    ),
-    term: (event) => has("verb", event.verb),
-  },
-  {
-    key: "object",
-    title: "object",
-    cell: (event) => {
-      const { resource, where } = objectOf(event);
-      return (
-        <>
-          {resource !== null && (
-            <span class="resource">
-              <Text value={resource} limit={60} />
-            </span>
-          )}{" "}
-          <Text value={where} limit={120} />
-        </>
-      );
-    },
-    term: (event) => has("resource", resourceOf(event)) ?? has("path", pathOf(event)),
-  },
-  {
-    key: "outcome",
-    title: "outcome",
-    cell: (event) => {
-      const [outcome, code] = [outcomeOf(event), event.responseStatus?.code];
-      return (
-        <>
-          <OutcomeMark outcome={outcome} code={code} />
-          <span class="code">{code ?? ""}</span> {outcome ?? <span class="muted">{event.stage ?? "no stage"}</span>}
-        </>
-      );
-    },
-    term: (event) => (typeof event.responseStatus?.code === "number" ? `code:${event.responseStatus.code}` : has("stage", event.stage)),
-  },
-  {
-    key: "took",
-    title: "took",
-    cell: (event) => {
-      const latency = latencyOf(event);
-      return latency === null ? "" : sayDuration(latency);
-    },
-    term: () => null,
-  },
-  {
-    key: "tool",
-    title: "tool",
-    cell: (event) => <Text value={agentOf(event) ?? ""} limit={60} />,
-    term: (event) => has("tool", toolOf(event)),
-  },
-];
+import { type Column, columnsOf } from "./columns.tsx";
 
 /** Where the keyboard is in the grid; kept outside so that new rows do not move it. */
 let place = { name: "", column: 1 };
@@ -136,13 +15,13 @@ let place = { name: "", column: 1 };
 const open = (row: Row) => change({ selected: row.name }, searchView.value.selected === null ? "push" : "replace");
 
 /** Lines that were drawn: with the same row and state they are drawn once, also when others come before them. */
-const drawn = new WeakMap<Row, { isSelected: boolean; line: preact.VNode }>();
+const drawn = new WeakMap<Row, { isSelected: boolean; columns: Column[]; line: preact.VNode }>();
 
-function lineOf(row: Row, isSelected: boolean): preact.VNode {
+function lineOf(row: Row, isSelected: boolean, columns: Column[]): preact.VNode {
   const known = drawn.get(row);
-  if (known?.isSelected === isSelected) return known.line;
-  const line = <RowLine key={row.name} row={row} isSelected={isSelected} />;
-  drawn.set(row, { isSelected, line });
+  if (known?.isSelected === isSelected && known.columns === columns) return known.line;
+  const line = <RowLine key={row.name} row={row} isSelected={isSelected} columns={columns} />;
+  drawn.set(row, { isSelected, columns, line });
   return line;
 }
 
@@ -150,6 +29,7 @@ export function Rows() {
   const grid = useRef<HTMLDivElement>(null);
   const shown = answer.value;
   const { selected, filter } = searchView.value;
+  const columns = columnsOf(searchView.value.columns);
   const rows = shown?.rows ?? [];
   const hasChosen = rows.some((row) => row.name === selected);
 
@@ -162,6 +42,7 @@ export function Rows() {
       const index = String((shown?.nDropped ?? 0) + at + 2);
       if (line.ariaRowIndex !== index) line.ariaRowIndex = index;
     });
+    place.column = Math.min(place.column, columns.length - 1);
     if (!grid.current?.contains(document.activeElement)) stopAt(cellAt(place.name, place.column));
   });
 
@@ -192,7 +73,7 @@ export function Rows() {
       return;
     }
     const row = rows[Math.max(0, to)];
-    const cell = row && cellAt(row.name, Math.min(COLUMNS.length - 1, Math.max(0, column)));
+    const cell = row && cellAt(row.name, Math.min(columns.length - 1, Math.max(0, column)));
     if (!cell) return;
     cell.focus();
     cell.closest(".row")?.scrollIntoView({ block: "nearest" });
@@ -203,7 +84,7 @@ export function Rows() {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const at = rows.findIndex((row) => row.name === place.name);
     const row = rows[at];
-    const column = COLUMNS[place.column];
+    const column = columns[Math.min(place.column, columns.length - 1)];
     if (!row || !column) return;
     const letters = prefs.value.shortcuts === "on";
     const term = column.term(row.event);
@@ -215,7 +96,7 @@ export function Rows() {
       PageDown: () => move(Math.min(rows.length - 1, at + 20), place.column),
       PageUp: () => move(at - 20, place.column),
       Home: () => move(at, 0),
-      End: () => move(at, COLUMNS.length - 1),
+      End: () => move(at, columns.length - 1),
       Enter: () => open(row),
       j: letters && (() => move(at + 1, place.column)),
       k: letters && (() => move(at - 1, place.column)),
@@ -250,20 +131,20 @@ export function Rows() {
         role="grid"
         aria-label={shown.question.unit === "event" ? "Events" : "Requests"}
         aria-rowcount={(shown.matched ?? -2) + 1}
-        aria-colcount={COLUMNS.length}
+        aria-colcount={columns.length}
         class={`grid ${days.size > 1 ? "has-days" : ""}`}
         onKeyDown={pressed}
         onFocusIn={focused}
       >
         <div role="row" class="row head" aria-rowindex={1}>
-          {COLUMNS.map((column) => (
-            <div key={column.key} role="columnheader" class={`cell cell-${column.key}`}>
+          {columns.map((column) => (
+            <div key={column.key} role="columnheader" class={`cell cell-${column.isOther ? "other" : column.key}`} title={column.title}>
               {column.title}
               {column.key === "time" && ` (${zone === "utc" ? "UTC" : "local"})`}
             </div>
           ))}
         </div>
-        {rows.map((row) => lineOf(row, row.name === selected))}
+        {rows.map((row) => lineOf(row, row.name === selected, columns))}
       </div>
       <div class="rows-end">
         {shown.next !== null ? (
@@ -280,7 +161,7 @@ export function Rows() {
   );
 }
 
-function RowLine({ row, isSelected }: { row: Row; isSelected: boolean }) {
+function RowLine({ row, isSelected, columns }: { row: Row; isSelected: boolean; columns: Column[] }) {
   return (
     <div
       role="row"
@@ -294,8 +175,8 @@ function RowLine({ row, isSelected }: { row: Row; isSelected: boolean }) {
         open(row);
       }}
     >
-      {COLUMNS.map((column, at) => (
-        <div key={column.key} role="gridcell" data-column={at} tabIndex={-1} class={`cell cell-${column.key}`}>
+      {columns.map((column, at) => (
+        <div key={column.key} role="gridcell" data-column={at} tabIndex={-1} class={`cell cell-${column.isOther ? "other" : column.key}`}>
           {column.cell(row.event)}
         </div>
       ))}

@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import { type Failure, getJson } from "../api/client.ts";
 import { token } from "../api/session.ts";
 import type { Histogram } from "../api/types.ts";
+import { unplaced } from "../state/holes.ts";
 import { visible } from "../state/hostile.ts";
 import { prefs } from "../state/prefs.ts";
 import { answer, extent, failure, phase, questionQuery, type Rows, search, stopSearch } from "../state/search.ts";
@@ -103,15 +104,18 @@ export function Banners() {
       {failure.value && <FailureBox failure={failure.value} onRetry={() => void search()} />}
       {shown && !shown.complete && (
         <p class="banner is-warning" role="status">
-          Partial: {visible(whatIsMissing(shown))}. Counts are at least what they say.
+          Partial: {visible(whatIsMissing(shown, unplaced.value))}. Counts are at least what they say.
         </p>
       )}
     </>
   );
 }
 
-function whatIsMissing({ reason, gaps }: Rows): string {
-  if (gaps.length > 0) return gaps.join("; ");
+/** Gaps with a time are hatched over the bars, where their words are; the others are told here. */
+function whatIsMissing({ reason, gaps }: Rows, unplaced: string[]): string {
+  const nPlaced = gaps.filter((words) => !unplaced.includes(words)).length;
+  const hatched = nPlaced === 0 ? [] : [`${nPlaced} ${nPlaced === 1 ? "gap" : "gaps"}, hatched below`];
+  if (gaps.length > 0) return [...hatched, ...unplaced].join("; ");
   return reason === null ? "not everything could be read" : `a limit stopped the search (${reason})`;
 }
 

@@ -1,7 +1,7 @@
 // The time range: presets, text, and steps by its own length.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { stepBack, stepOn, widen } from "../state/keys.ts";
 import { prefs } from "../state/prefs.ts";
 import { answer, extent } from "../state/search.ts";
@@ -19,6 +19,7 @@ import {
 } from "../state/time.ts";
 import { change, searchView } from "../state/view.ts";
 import { Icon } from "./Mark.tsx";
+import { Popover } from "./Popover.tsx";
 
 const PRESETS: [string, string][] = [
   ["15m", "Last 15 minutes"],
@@ -46,81 +47,54 @@ function nameOf(range: Range | null): string {
 }
 
 export function TimeRange() {
-  const isOpen = useSignal(false);
   const words = useSignal<string | null>(null);
-  const box = useRef<HTMLDivElement>(null);
-  const button = useRef<HTMLButtonElement>(null);
   const input = useRef<HTMLInputElement>(null);
   const { range } = searchView.value;
   const zone = prefs.value.zone;
-
-  useEffect(() => {
-    if (!isOpen.value) return;
-    input.current?.select();
-    const outside = (event: Event) => {
-      if (!box.current?.contains(event.target as Node)) isOpen.value = false;
-    };
-    addEventListener("pointerdown", outside);
-    addEventListener("focusin", outside);
-    return () => {
-      removeEventListener("pointerdown", outside);
-      removeEventListener("focusin", outside);
-    };
-  }, [isOpen.value]);
-
-  const close = () => {
-    isOpen.value = false;
-    button.current?.focus();
-  };
-  const take = (chosen: Range) => {
+  const take = (close: () => void, chosen: Range) => {
     close();
     change({ range: chosen, live: searchView.value.live && isRelative(chosen) });
   };
-  const submit = (event: Event) => {
+  const submit = (event: Event, close: () => void) => {
     event.preventDefault();
     const day = answer.value?.resolved.since ?? now();
     const read = parseRange(input.current?.value ?? "", now(), zone, day);
     words.value = read ? null : "Not a range. Try: 2h · 09:52:50..09:52:58 · 22 Nov 09:53:00..+10s · around 09:53:33.9 ±5s";
-    if (read) take(read);
+    if (read) take(close, read);
   };
   const there = extent.value;
   const [first, last] = [parseRfc3339(there?.first ?? ""), parseRfc3339(there?.last ?? "")];
   return (
-    <div
+    <Popover
       class="range"
-      ref={box}
-      onKeyDown={(event) => {
-        if (event.key === "Escape" && isOpen.value) {
-          event.preventDefault();
-          close();
-        }
-      }}
+      buttonClass="joined range-name"
+      label={
+        <>
+          <span>{nameOf(range)}</span>
+          <Icon name="down" />
+        </>
+      }
+      dialog={{ name: "Time range", class: "range-popover" }}
+      onOpen={() => input.current?.select()}
+      before={
+        <button type="button" class="joined" aria-label="Back by one range" title="Back by one range: [" onClick={stepBack}>
+          <Icon name="left" />
+        </button>
+      }
+      after={
+        <>
+          <button type="button" class="joined" aria-label="On by one range" title="On by one range: ]" onClick={stepOn}>
+            <Icon name="right" />
+          </button>
+          <button type="button" class="joined" aria-label="Zoom out" title="Zoom out: -" onClick={widen}>
+            <Icon name="out" />
+          </button>
+        </>
+      }
     >
-      <button type="button" class="joined" aria-label="Back by one range" title="Back by one range: [" onClick={stepBack}>
-        <Icon name="left" />
-      </button>
-      <button
-        type="button"
-        class="joined range-name"
-        ref={button}
-        aria-expanded={isOpen.value}
-        aria-haspopup="dialog"
-        onClick={() => {
-          isOpen.value = !isOpen.value;
-        }}
-      >
-        <span>{nameOf(range)}</span>
-        <Icon name="down" />
-      </button>
-      <button type="button" class="joined" aria-label="On by one range" title="On by one range: ]" onClick={stepOn}>
-        <Icon name="right" />
-      </button>
-      <button type="button" class="joined" aria-label="Zoom out" title="Zoom out: -" onClick={widen}>
-        <Icon name="out" />
-      </button>
-      {isOpen.value && (
-        <div class="popover range-popover" role="dialog" aria-label="Time range">
-          <form onSubmit={submit}>
+      {(close) => (
+        <>
+          <form onSubmit={(event) => submit(event, close)}>
             <label for="range-text">Range ({zone === "utc" ? "UTC" : "this machine's zone"})</label>
             <div class="range-row">
               <input
@@ -143,21 +117,21 @@ export function TimeRange() {
           <ul class="presets">
             {PRESETS.map(([text, label]) => (
               <li key={text}>
-                <button type="button" onClick={() => take(parseRange(text, now(), zone)!)}>
+                <button type="button" onClick={() => take(close, parseRange(text, now(), zone)!)}>
                   {label}
                 </button>
               </li>
             ))}
             {first !== null && last !== null && (
               <li>
-                <button type="button" onClick={() => take(around(first, last))}>
+                <button type="button" onClick={() => take(close, around(first, last))}>
                   Everything stored
                 </button>
               </li>
             )}
           </ul>
-        </div>
+        </>
       )}
-    </div>
+    </Popover>
   );
 }

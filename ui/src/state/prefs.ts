@@ -1,4 +1,4 @@
-// What a person set for this browser. Nothing else is kept in localStorage, and no credential ever.
+// What a person set for this browser. Beside it only saved searches are kept in localStorage (`kept.ts`), and no credential ever.
 
 import { effect, signal } from "@preact/signals";
 import type { Zone } from "./time.ts";

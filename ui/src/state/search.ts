@@ -12,8 +12,11 @@ import { change, isSearch, searchView } from "./view.ts";
 const PAGE_ROWS = 200;
 const MOUNTED_ROWS = 1000;
 const SLOW_MS = 2000;
-/** While live, rows are shown so often at most: each time the whole table is drawn. */
-const SHOW_MS = 250;
+/** While live there are so many rows at most: each that comes moves all others. */
+const LIVE_ROWS = 100;
+/** While live, so many rows are drawn in a frame at most, and frames lie so far apart: no task of the page gets long. */
+const FRAME_ROWS = 8;
+const FRAME_MS = 16;
 /** While live, the figures follow the rows this often at most. */
 const REFRESH_MS = 5000;
 
@@ -55,6 +58,9 @@ const nothing = <T>(): Part<T> => ({ value: null, failure: null, isOld: false })
 export const phase = signal<Phase>("loading");
 export const failure = signal<Failure | null>(null);
 export const answer = signal<Rows | null>(null);
+/** The range of the answer: stays the same while rows are added. */
+export const resolved = computed<Resolved | null>(() => answer.value?.resolved ?? null);
+export const askedUnit = computed<Unit>(() => answer.value?.question.unit ?? "request");
 export const histogram = signal<Part<Histogram>>(nothing());
 export const facets = signal<Part<FacetsAnswer>>(nothing());
 export const extent = signal<Extent | null>(null);
@@ -267,20 +273,34 @@ function startLive(view: SearchView): () => void {
   live.value = { state: "connecting", words: "", arrived: 0, skipped: 0 };
   let waiting: Row[] = [];
   let showing = 0;
+  let hasEnded = false;
   let refresh = 0;
   const set = (part: Partial<Live>) => {
     if (live.value) live.value = { ...live.value, ...part };
   };
+  /** Events that came too fast to be shown one by one. */
+  const passOver = (count: number) => {
+    const shown = answer.value;
+    if (shown && shown.matched !== null) answer.value = { ...shown, matched: shown.matched + count, next: null };
+    set({ skipped: (live.value?.skipped ?? 0) + count });
+  };
+  const later = () => {
+    showing ||= window.setTimeout(() => requestAnimationFrame(show), FRAME_MS);
+  };
   const show = () => {
     showing = 0;
+    if (hasEnded) return;
     const shown = answer.value;
     if (shown === null || waiting.length === 0) return;
     const known = new Set(shown.rows.map((row) => row.seq));
-    const fresh = waiting.filter((row) => !known.has(row.seq)).reverse();
-    waiting = [];
+    const fresh = waiting
+      .splice(0, FRAME_ROWS)
+      .filter((row) => !known.has(row.seq))
+      .reverse();
+    if (waiting.length > 0) later();
     if (fresh.length === 0) return;
     const rows = [...fresh, ...shown.rows];
-    const kept = rows.slice(0, MOUNTED_ROWS);
+    const kept = rows.slice(0, LIVE_ROWS);
     // What falls out at the old end is found again from the place of the last row by a new search.
     answer.value = {
       ...shown,
@@ -303,7 +323,13 @@ function startLive(view: SearchView): () => void {
       },
       arrived(seq, event) {
         waiting.push({ seq, name: String(seq), event, about: null, isNew: true });
-        showing ||= window.setTimeout(show, SHOW_MS);
+        // More than there is room for would fall out as it comes in.
+        if (waiting.length > LIVE_ROWS) {
+          const nOver = waiting.length - LIVE_ROWS;
+          waiting = waiting.slice(nOver);
+          passOver(nOver);
+        }
+        later();
       },
       skipped: (count) => set({ skipped: (live.value?.skipped ?? 0) + count }),
       paused: () => set({ state: "paused", words: "paused while this tab is hidden" }),
@@ -312,6 +338,7 @@ function startLive(view: SearchView): () => void {
   );
   return () => {
     end();
+    hasEnded = true;
     clearTimeout(showing);
     clearTimeout(refresh);
     live.value = null;

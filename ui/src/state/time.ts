@@ -21,7 +21,7 @@ export interface Resolved {
 export const SECOND = 1_000_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
+export const DAY = 24 * HOUR;
 const UNITS: [string, Micros][] = [
   ["w", 7 * DAY],
   ["d", DAY],

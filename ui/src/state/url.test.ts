@@ -14,6 +14,7 @@ test("an address reads back as itself", () => {
     "/search?t=2026-11-22T09:52:50Z..2026-11-22T09:52:58Z",
     "/event/12-00ff?tab=response",
     "/search?t=..",
+    "/search?cols=time,actor,objectRef.namespace",
     "/search?t=2026-11-22T09:52:50Z..now&live=1",
   ]) {
     assert.equal(printAddress(read(address)), address);

@@ -1,5 +1,6 @@
 // What the page shows, as its address: all of it, so that a link is the same view (docs/ui.md has the form).
 
+import { readColumns } from "./columns.ts";
 import { printRange, type Range, readPrinted } from "./time.ts";
 
 export type Unit = "request" | "event";
@@ -17,6 +18,8 @@ export interface SearchView {
   /** Null: the body there is. */
   tab: Tab | null;
   live: boolean;
+  /** Null: those of the first view. */
+  columns: string[] | null;
   /** Only what was stored before this sequence number. */
   asof: number | null;
 }
@@ -36,6 +39,7 @@ export const FIRST_VIEW: SearchView = {
   selected: null,
   tab: null,
   live: false,
+  columns: null,
   asof: null,
 };
 
@@ -60,6 +64,7 @@ export function readAddress(path: string, search: string): View {
     unit: parameters.get("unit") === "event" ? "event" : "request",
     selected: selected !== null && ID.test(selected) ? selected : null,
     tab: tabOf(parameters.get("tab")),
+    columns: readColumns(parameters.get("cols")),
     live: parameters.get("live") === "1",
     asof: asof !== null && /^\d{1,15}$/.test(asof) ? Number(asof) : null,
   };
@@ -75,6 +80,7 @@ export function printAddress(view: View): string {
   if (view.filter !== "") pairs.push(["f", view.filter]);
   if (view.range !== null) pairs.push(["t", printRange(view.range)]);
   if (view.unit !== "request") pairs.push(["unit", view.unit]);
+  if (view.columns !== null) pairs.push(["cols", view.columns.join(",")]);
   if (view.selected !== null) pairs.push(["sel", view.selected]);
   if (view.selected !== null && view.tab !== null) pairs.push(["tab", view.tab]);
   if (view.live) pairs.push(["live", "1"]);

@@ -105,6 +105,8 @@ enum Place {
     Subresource,
     ObjectRef,
     RequestUri,
+    /// The line of the legacy text format that an event was read from: its `uri="…"` is the request's.
+    LegacyLine,
     /// The member `data` or `stringData`.
     Data(Spelling),
     /// A value in it.
@@ -307,6 +309,9 @@ impl<'a> Walk<'a> {
             }
             return;
         }
+        if place == Place::LegacyLine {
+            self.legacy_uris(&mapped, start);
+        }
         if self.nested(&mapped, start).is_some() {
             return;
         }
@@ -316,6 +321,21 @@ impl<'a> Walk<'a> {
             let value = mapped.text.as_bytes()[part.clone()].to_vec();
             let at = mapped.origin(part);
             self.findings.push(Finding::sure(start + at.start..start + at.end, value));
+        }
+    }
+
+    /// The credentials in the URI of a line of the legacy text format. A value may quote what looks like a field, so
+    /// every such place is looked at.
+    fn legacy_uris(&mut self, mapped: &Mapped<'_>, start: usize) {
+        const FIELD: &str = "uri=\"";
+        for (at, _) in mapped.text.match_indices(FIELD) {
+            let uri_start = at + FIELD.len();
+            let uri = &mapped.text[uri_start..];
+            let uri = &uri[..uri.find('"').unwrap_or(uri.len())];
+            for credential in uri_credentials(uri) {
+                let at = mapped.origin(uri_start + credential.at.start..uri_start + credential.at.end);
+                self.findings.push(Finding::sure(start + at.start..start + at.end, credential.value.into_bytes()));
+            }
         }
     }
 
@@ -360,6 +380,7 @@ fn place_of(name: &str) -> Place {
         "subresource" => Place::Subresource,
         "objectRef" => Place::ObjectRef,
         "requestURI" => Place::RequestUri,
+        "decklog.io/line" => Place::LegacyLine,
         "data" => Place::Data(Spelling::Base64),
         "stringData" => Place::Data(Spelling::Text),
         "token" => Place::Token,

@@ -56,6 +56,36 @@ fn check_event(before: &str, expected: &str) {
 }
 
 #[test]
+fn broken_records_that_hold_an_event_in_a_string_hide_its_bodies_and_queries() {
+    let hidden = |text: &str| {
+        let mut out = Vec::new();
+        redactor().redact_bytes(text.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let event = r#"{\"kind\":\"Event\",\"requestURI\":\"/x?a=b\\u0026access_token=hunter2\",\"objectRef\":{\"resource\":\"secrets\"},\"requestObject\":{\"data\":{\"p\":\"aHVudGVyMg\"}}"#;
+    for text in [
+        format!(r#"{{"message":"{event}"#),
+        r#"{"request":{"@type":"core.k8s.io/v1.Secret","x":"aHVudGVyMg"#.to_owned(),
+        r#"{"auditID":"a","requestURI":"/x?a=b\u0026access_token=hunter2","verb":oops"#.to_owned(),
+    ] {
+        let hidden = hidden(&text);
+        assert!(!hidden.contains("hunter2") && !hidden.contains("aHVudGVyMg") && hidden.contains("redacted:"), "{hidden}");
+        assert!(hidden.starts_with(&text[..10]), "{hidden}");
+    }
+}
+
+#[test]
+fn the_kept_line_of_the_legacy_format_hides_what_its_uri_does() {
+    let line = |token: &str| {
+        event(&format!(
+            r#""requestURI":"/x?access_token={token}\u0026a=b","annotations":{{"decklog.io/line":"2026-01-02T03:04:05Z AUDIT: user-agent=\"uri=\" uri=\"/x?access_token={token}\u0026a=b\" response=\"200\""}}"#
+        ))
+    };
+    check(&line("hunter2"), &line("«hunter2»"));
+    check_same(&line(""));
+}
+
+#[test]
 fn values_of_secrets_in_any_body() {
     check_event(
         r#""requestObject":{"kind":"Secret","data":{"a":"aHVudGVyMg==","b":""},"stringData":{"a":"hunter2","n":null}}"#,

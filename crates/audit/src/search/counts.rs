@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 
 /// Different values counted at most for one field; further ones are counted together.
 pub const MAX_VALUES: usize = 100_000;
+/// Bytes of the different values of one field at most: a field of long values, such as paths of requests, is cut before
+/// [`MAX_VALUES`]. What has further values is counted together too.
+pub const MAX_VALUES_BYTES: usize = 8 << 20;
 /// Buckets of a histogram at most.
 pub const MAX_BUCKETS: usize = 10_000;
 /// Values by which a histogram is split at most; what has others is counted in [`Bucket::n_events`] alone.
@@ -45,20 +48,36 @@ pub struct FacetCount {
 pub struct Facets {
     /// The most frequent values, most frequent first, then by value.
     pub top: Vec<FacetCount>,
-    /// Different values; [`MAX_VALUES`] if there are as many or more.
+    /// Different values told apart; there are more if [`Facets::n_uncounted`] is not 0.
     pub n_values: usize,
     /// Occurrences of the values that are known but not in [`Facets::top`].
     pub n_other: u64,
-    /// Occurrences of values that came after [`MAX_VALUES`] others were known: counted, but not by value.
+    /// Occurrences of values that came after [`MAX_VALUES`] others or [`MAX_VALUES_BYTES`] were known: counted, but not by
+    /// value.
     pub n_uncounted: u64,
     /// Matching events without the field.
     pub n_missing: u64,
+}
+
+impl Facets {
+    /// What the list of values lacks, in words: it is not complete where some were not told apart.
+    pub fn gap(&self, field: &Field) -> Option<String> {
+        (self.n_uncounted > 0).then(|| {
+            format!(
+                "{field} has more values than are told apart ({MAX_VALUES}, or {} MiB of them): {} occurrences of others are counted together",
+                MAX_VALUES_BYTES >> 20,
+                self.n_uncounted
+            )
+        })
+    }
 }
 
 /// Counts the values of one field. Give it every event's values, then take the result.
 #[derive(Debug, Default)]
 pub struct FacetCounter {
     counts: HashMap<String, u64>,
+    /// Bytes of the values known.
+    n_bytes: usize,
     n_uncounted: u64,
     n_missing: u64,
 }
@@ -68,7 +87,8 @@ impl FacetCounter {
     pub fn add(&mut self, value: &str, n_events: u64) {
         if let Some(count) = self.counts.get_mut(value) {
             *count += n_events;
-        } else if self.counts.len() < MAX_VALUES {
+        } else if self.counts.len() < MAX_VALUES && self.n_bytes + value.len() <= MAX_VALUES_BYTES {
+            self.n_bytes += value.len();
             self.counts.insert(value.to_owned(), n_events);
         } else {
             self.n_uncounted += n_events;
@@ -337,5 +357,25 @@ impl HistogramCounter {
         };
         let buckets = (first..=last).map(bucket).collect();
         Histogram { buckets, seconds, values: order.iter().map(|index| self.values[*index].clone()).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_are_bounded_by_their_bytes_and_nothing_is_left_out_of_the_sums() {
+        let (mut one, mut other) = (FacetCounter::default(), FacetCounter::default());
+        let value = |number: usize| format!("{number:0>2}{}", "x".repeat(999_998));
+        (0..12).for_each(|number| if number % 2 == 0 { one.add(&value(number), 1) } else { other.add(&value(number), 1) });
+        one.add(&value(0), 5);
+        one.merge(other);
+        let facets = one.facets(3, "");
+        assert_eq!((facets.n_values, facets.n_uncounted), (8, 4));
+        assert_eq!(facets.top.iter().map(|count| count.n_events).sum::<u64>() + facets.n_other + facets.n_uncounted, 17);
+        let gap = facets.gap(&Field::parse("path").unwrap()).unwrap();
+        assert!(gap.contains("path has more values") && gap.contains("4 occurrences"), "{gap}");
+        assert_eq!(Facets::default().gap(&Field::parse("path").unwrap()), None);
     }
 }

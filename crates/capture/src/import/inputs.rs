@@ -13,7 +13,7 @@ pub struct Input {
     pub name: String,
     /// Its size on disk, where known.
     pub size: Option<u64>,
-    /// Whether it was found in a folder: then something that is no JSON is left alone.
+    /// Whether it was found in a folder: then something that is no log is left alone.
     pub found: bool,
 }
 

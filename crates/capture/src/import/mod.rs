@@ -1,8 +1,9 @@
 //! Import of audit logs: files, folders, `.gz`, `.zst`, standard input; JSON lines, pretty-printed or
-//! concatenated JSON, EventLists, told apart by what is in them.
+//! concatenated JSON, EventLists, what EKS, GKE and AKS make of events, and the legacy text format, told apart by
+//! what is in them ([`formats`]).
 //!
 //! ```text
-//! reading thread: read, unpack, split ─► parsing threads: redact, identify ─► in order again: append
+//! reading thread: read, unpack, split, convert ─► parsing threads: redact, identify ─► in order again: append
 //! ```
 //!
 //! Reading and parsing run ahead of the disk by a bounded number of chunks; several appends are under way at
@@ -14,6 +15,18 @@ mod delivery;
 mod inputs;
 mod open;
 mod summary;
+pub mod formats;
+mod object;
+mod convert;
+mod salvage;
+mod eks;
+mod gke;
+mod aks;
+mod embedded;
+mod packed;
+pub(crate) mod legacy;
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +43,12 @@ use tokio::time::{Instant, sleep};
 
 pub use chunk::Chunk;
 pub use delivery::{DeliverError, Delivered, Delivering, Delivery, LocalDelivery, LocalLoad, Post, Poster, RemoteDelivery, RemoteLoad, SOURCE};
+pub use formats::{Format, Tally};
 pub use inputs::{Input, InputError, find_inputs};
 pub use summary::{Ending, FileSummary, Summary};
 
-use crate::split::{Piece, Splitter};
+use crate::split::Splitter;
+use formats::Found;
 use open::Content;
 
 /// Bytes of a chunk: large enough for compression to pay, small enough to keep many under way.
@@ -61,7 +76,7 @@ enum InOrder<Load> {
     /// A chunk of the file of that index.
     Chunk(usize, oneshot::Receiver<(Chunk, Load)>),
     /// That file is read.
-    FileEnd { file: usize, n_bytes: u64, error: Option<String>, skipped: bool },
+    FileEnd { file: usize, n_bytes: u64, error: Option<String>, skipped: bool, tally: Tally },
 }
 
 type Work<Load> = (Chunk, oneshot::Sender<(Chunk, Load)>);
@@ -100,9 +115,9 @@ pub async fn import<D: Delivery>(inputs: Vec<Input>, max_event_bytes: usize, del
             },
             message = order.recv(), if open && in_flight.len() < MAX_IN_FLIGHT => match message {
                 None => open = false,
-                Some(InOrder::FileEnd { file, n_bytes, error, skipped }) => {
+                Some(InOrder::FileEnd { file, n_bytes, error, skipped, tally }) => {
                     let file = &mut summary.files[file];
-                    (file.n_bytes, file.error, file.skipped) = (n_bytes, error, skipped);
+                    (file.n_bytes, file.error, file.skipped, file.tally) = (n_bytes, error, skipped, tally);
                 }
                 Some(InOrder::Chunk(file, prepared)) => match prepared.await {
                     Ok((chunk, load)) => {
@@ -163,15 +178,15 @@ fn spawn_threads<D: Delivery>(inputs: Vec<Input>, max_event_bytes: usize, delive
     let n_read = Arc::clone(n_read);
     std::thread::Builder::new().name("import-read".to_owned()).spawn(move || {
         for (file, input) in inputs.iter().enumerate() {
-            let mut reading = Reading { file, work: &work, order: &order, n_bytes: 0 };
-            let outcome = reading.read(input, max_event_bytes, &n_read);
+            let mut reading = Reading { file, max_event_bytes, work: &work, order: &order, n_bytes: 0, tally: Tally::default() };
+            let outcome = reading.read(input, &n_read);
             let (error, skipped) = match outcome {
                 Ok(Read::Whole) => (None, false),
                 Ok(Read::Skipped) => (None, true),
                 Ok(Read::Stopped) => return,
                 Err(error) => (Some(error.to_string()), false),
             };
-            let end = InOrder::FileEnd { file, n_bytes: reading.n_bytes, error, skipped };
+            let end = InOrder::FileEnd { file, n_bytes: reading.n_bytes, error, skipped, tally: reading.tally };
             if order.blocking_send(end).is_err() {
                 return;
             }
@@ -182,7 +197,7 @@ fn spawn_threads<D: Delivery>(inputs: Vec<Input>, max_event_bytes: usize, delive
 
 enum Read {
     Whole,
-    /// No JSON, and nobody named it.
+    /// No log that is known here, and nobody named it.
     Skipped,
     /// The import was stopped.
     Stopped,
@@ -190,18 +205,21 @@ enum Read {
 
 struct Reading<'a, Load> {
     file: usize,
+    max_event_bytes: usize,
     work: &'a mpsc::SyncSender<Work<Load>>,
     order: &'a async_mpsc::Sender<InOrder<Load>>,
     n_bytes: u64,
+    tally: Tally,
 }
 
 impl<Load> Reading<'_, Load> {
-    fn read(&mut self, input: &Input, max_event_bytes: usize, n_read: &Arc<AtomicU64>) -> std::io::Result<Read> {
+    fn read(&mut self, input: &Input, n_read: &Arc<AtomicU64>) -> std::io::Result<Read> {
         let mut content = Content::open(input, Arc::clone(n_read))?;
-        let mut splitter = Splitter::new(max_event_bytes).taking_an_array();
+        let mut splitter = Splitter::new(self.max_event_bytes).taking_an_array();
         let mut chunk = Chunk::new(Arc::from(input.name.as_str()));
         let mut buffer = vec![0; READ_BYTES];
-        let mut began = false;
+        // Its beginning, until that tells what it is; it may come in small pieces.
+        let mut beginning = input.found.then(Vec::new);
         let ending = loop {
             let n_bytes = match content.read(&mut buffer) {
                 Ok(0) => break Ok(()),
@@ -211,10 +229,13 @@ impl<Load> Reading<'_, Load> {
                 Err(error) => break Err(error),
             };
             self.n_bytes = content.n_unpacked();
-            if input.found && !began {
-                match looks_like_json(&buffer[..n_bytes]) {
+            if let Some(head) = &mut beginning {
+                head.extend_from_slice(&buffer[..n_bytes]);
+                match looks_like_a_log(head) {
                     Some(false) => return Ok(Read::Skipped),
-                    looks => began = looks == Some(true),
+                    Some(true) => beginning = None,
+                    None if head.len() > READ_BYTES => beginning = None,
+                    None => {}
                 }
             }
             splitter.feed(&buffer[..n_bytes]);
@@ -229,22 +250,30 @@ impl<Load> Reading<'_, Load> {
         ending.map(|()| Read::Whole)
     }
 
-    /// Sends full chunks; false when nobody takes them any more.
+    /// Takes what is complete and sends full chunks; false when nobody takes them any more.
     fn drain(&mut self, splitter: &mut Splitter, chunk: &mut Chunk, mut bears_events: impl FnMut()) -> bool {
-        let mut any_value = false;
+        let file = Arc::clone(&chunk.file);
+        let (mut any_event, mut stopped) = (false, false);
+        let mut tally = std::mem::take(&mut self.tally);
         while let Some(piece) = splitter.next() {
-            match piece {
-                Piece::Value { bytes, form, place } => {
-                    any_value = true;
-                    chunk.push(bytes, form, place);
+            formats::take(piece, &file, self.max_event_bytes, &mut |found| {
+                tally.note(&found);
+                match found {
+                    Found::Value { bytes, form, place, .. } => {
+                        any_event = true;
+                        chunk.push(bytes, form, place);
+                    }
+                    Found::Skipped(_) => any_event = true,
+                    Found::Bad(bad) => chunk.push_bad(bad),
                 }
-                Piece::Bad(bad) => chunk.push_bad(bad),
-            }
-            if chunk.size() >= CHUNK_BYTES && !self.send(chunk) {
+                stopped = stopped || (chunk.size() >= CHUNK_BYTES && !self.send(chunk));
+            });
+            if stopped {
                 return false;
             }
         }
-        if any_value {
+        self.tally = tally;
+        if any_event {
             bears_events();
         }
         true
@@ -257,12 +286,14 @@ impl<Load> Reading<'_, Load> {
     }
 }
 
-/// Whether text begins as JSON objects do, or an array of them; `None` if there is not enough to tell.
-fn looks_like_json(bytes: &[u8]) -> Option<bool> {
+/// Whether text begins as JSON objects do, an array of them, or a line of a log with its time in front; `None` if
+/// there is not enough to tell.
+fn looks_like_a_log(bytes: &[u8]) -> Option<bool> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let bytes = bytes.trim_ascii_start();
     match bytes.first()? {
         b'[' => bytes[1..].trim_ascii_start().first().map(|byte| *byte == b'{'),
-        byte => Some(*byte == b'{'),
+        b'{' => Some(true),
+        _ => formats::looks_like_log_line(bytes),
     }
 }

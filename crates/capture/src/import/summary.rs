@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::delivery::Delivered;
+use super::formats::Tally;
 
 /// One file's part.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +16,10 @@ pub struct FileSummary {
     pub delivered: Delivered,
     /// Why it was not read to its end; what came before is stored.
     pub error: Option<String>,
-    /// It was found in a folder and is no JSON: left alone.
+    /// It was found in a folder and is no log that is known: left alone.
     pub skipped: bool,
+    /// What was converted from other formats, and what was of other logs.
+    pub tally: Tally,
 }
 
 /// What an import did.
@@ -54,6 +57,13 @@ impl Summary {
     /// All files' bytes, unpacked.
     pub fn n_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.n_bytes).sum()
+    }
+
+    /// What was converted and what was of other logs, in all files.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.files.iter().for_each(|file| tally.add(&file.tally));
+        tally
     }
 
     /// How it ended.

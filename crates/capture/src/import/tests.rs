@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use decklog_audit::journal::AppendError;
 
 use super::*;
-use crate::testing::{self, MemoryJournal, MemoryQuarantine, Mood, item, line, list, odd_lines};
+use crate::split::{Piece, Splitter};
+use crate::testing::{self, MemoryJournal, MemoryQuarantine, Mood, Seeded, item, line, list, odd_lines};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -45,7 +46,7 @@ impl Bench {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -98,10 +99,13 @@ async fn folders_are_read_oldest_backup_first() {
     bench.write("log/audit-2026-11-22T09-51-56.085.log.gz", gzip(lines(0..2).as_bytes()));
     bench.write("log/deep/er/z.log", lines(5..6));
     bench.write("log/README.md", "# no JSON\n");
+    bench.write("log/old.log", "2026-11-22T09:00:00Z AUDIT: id=\"1\" stage=\"x\" uri=\"/\"\n");
     bench.write("log/empty", "");
     let summary = bench.import(&[&bench.folder.path().join("log")]).await;
-    check(&summary, 6, 0, 0, Ending::Complete);
-    assert_eq!(bench.journal.lines(), (0..6).map(line).collect::<Vec<_>>());
+    check(&summary, 7, 0, 0, Ending::Complete);
+    assert_eq!(summary.tally().converted, [(Format::Legacy, 1)].into());
+    let lines: Vec<String> = bench.journal.lines().into_iter().filter(|line| !line.contains("decklog.io/line")).collect();
+    assert_eq!(lines, (0..6).map(line).collect::<Vec<_>>());
     assert_eq!(summary.files.iter().filter(|file| file.skipped).count(), 1);
 }
 
@@ -219,4 +223,160 @@ async fn to_a_server_the_same_events_arrive() {
     expected.sort();
     arrived.sort();
     assert_eq!(arrived, expected);
+}
+
+/// What a text gives, whatever becomes of it later.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) lines: Vec<String>,
+    /// Why pieces were refused.
+    pub(super) bad: Vec<String>,
+    /// What goes to the quarantine of them.
+    pub(super) refused: Vec<String>,
+    pub(super) tally: Tally,
+}
+
+pub(super) fn taken(text: &str) -> Taken {
+    taken_of("a.log", text)
+}
+
+/// What a file of that name gives; a value that is no event is one that was refused.
+pub(super) fn taken_of(file: &str, text: &str) -> Taken {
+    let (recorder, _, _) = testing::recorder(1 << 26);
+    let mut splitter = Splitter::new(1 << 26).taking_an_array();
+    splitter.feed(text.as_bytes());
+    splitter.end();
+    let mut all = Taken::default();
+    while let Some(piece) = splitter.next() {
+        formats::take(piece, file, 1 << 26, &mut |found| {
+            all.tally.note(&found);
+            match found {
+                Found::Value { bytes, form, place, format } => {
+                    let mut batch = decklog_audit::journal::Batch::default();
+                    match recorder.intake.push(bytes, form, &mut batch) {
+                        Ok(()) => all.lines.push(String::from_utf8(batch.record(0).to_vec()).unwrap()),
+                        Err(refusal) => {
+                            assert_eq!(format, None, "what was converted is an event: {refusal} {}", bytes.escape_ascii());
+                            let bad = crate::split::Bad::refused(bytes, &refusal, place);
+                            all.bad.push(bad.detail);
+                            all.refused.push(String::from_utf8_lossy(&bad.bytes).into_owned());
+                        }
+                    }
+                }
+                Found::Bad(bad) => {
+                    all.bad.push(bad.detail);
+                    all.refused.push(String::from_utf8_lossy(&bad.bytes).into_owned());
+                }
+                Found::Skipped(_) => {}
+            }
+        });
+    }
+    all
+}
+
+/// `text` as JSON spells it.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Appends `line` without the annotations that conversion put in.
+pub(super) fn without_ours(line: &str, out: &mut String) {
+    use decklog_audit::json::RawJson;
+    let raw = RawJson::parse(line).unwrap();
+    let annotations = raw.member("annotations").unwrap();
+    let start = annotations.as_str().as_ptr() as usize - line.as_ptr() as usize;
+    let kept: Vec<String> =
+        annotations.members().filter(|(key, _)| !key.starts_with("decklog.io/")).map(|(key, value)| format!("{}:{}", quoted(&key), value.as_str())).collect();
+    if kept.is_empty() {
+        out.push_str(line[..start].strip_suffix(",\"annotations\":").unwrap());
+    } else {
+        // As kube-apiserver spells keys.
+        let kept = kept.join(",");
+        out.push_str(&line[..start]);
+        out.push_str(&format!("{{{kept}}}"));
+    }
+    out.push_str(&line[start + annotations.as_str().len()..]);
+}
+
+/// `text` with some of its bytes changed, doubled or left out, the same way for the same seed.
+pub(super) fn mutated(text: &str, seed: u64, n_changes: usize) -> String {
+    let mut random = Seeded(seed);
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..n_changes {
+        let at = random.below(bytes.len() as u64) as usize;
+        match random.below(5) {
+            0 => bytes[at] = b"{}[]\",:\\01nt\xc3 \n"[random.below(16) as usize % 15],
+            1 => _ = bytes.remove(at),
+            2 => bytes.truncate(at + 1),
+            3 => bytes.insert(at, b"{}[]\",:"[random.below(7) as usize]),
+            _ => {
+                let end = (at + random.below(40) as usize).min(bytes.len());
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+        }
+        if bytes.is_empty() {
+            bytes.push(b'{');
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A record of each format, of one event each, whose audit id is `number`.
+fn record(kind: usize, number: u64) -> String {
+    let event = line(number);
+    let element = format!(r#"{{"logStreamName":"kube-apiserver-audit-1","timestamp":1763805600123,"message":{},"eventId":"1"}}"#, quoted(&event));
+    match kind {
+        0 => event,
+        1 => element,
+        2 => format!(r#"{{"events":[{element}],"nextForwardToken":"f"}}"#),
+        3 => format!(
+            r#"{{"messageType":"DATA_MESSAGE","logGroup":"/aws/eks/a/cluster","logStream":"kube-apiserver-audit-1","logEvents":[{{"id":"1","timestamp":1,"message":{}}}]}}"#,
+            quoted(&event)
+        ),
+        4 => format!(r#"{{"records":[{{"category":"kube-audit","properties":{{"log":{},"pod":"p"}},"resourceId":"/A"}}]}}"#, quoted(&event)),
+        5 => format!(
+            r#"{{"protoPayload":{{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","serviceName":"k8s.io","methodName":"io.k8s.core.v1.pods.get","resourceName":"core/v1/namespaces/a/pods/b"}},"insertId":"{number:08}","logName":"l"}}"#
+        ),
+        6 => format!(r#"2026-11-22T09:57:45Z AUDIT: id="{number:08}" stage="ResponseComplete" uri="/healthz""#),
+        7 => format!(r#"{{"log":{}}}"#, quoted(&event)),
+        _ => format!("2026-11-22T10:00:00.123Z {event}"),
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_broken_record_leaves_its_neighbours(kinds in proptest::collection::vec(0usize..9, 2..8), which: proptest::sample::Index, seed: u64, n_changes in 0usize..4, cut: Option<proptest::sample::Index>) {
+        let which = which.index(kinds.len());
+        let mut lines: Vec<String> = kinds.iter().enumerate().map(|(number, kind)| record(*kind, number as u64)).collect();
+        let mut broken = mutated(&lines[which], seed, n_changes).replace('\n', " ");
+        if let Some(cut) = cut {
+            let mut at = cut.index(broken.len() + 1);
+            while !broken.is_char_boundary(at) {
+                at -= 1;
+            }
+            broken.truncate(at);
+        }
+        // A file that begins with `[{` is an array: what follows a broken item in it is found by its commas.
+        proptest::prop_assume!(which > 0 || !broken.trim_start().starts_with('['));
+        lines[which] = broken;
+        let taken = taken(&lines.join("\n"));
+        for number in (0..kinds.len()).filter(|number| *number != which) {
+            let there = taken.lines.iter().any(|line| line.contains(&format!(r#""auditID":"{number:08}""#)));
+            proptest::prop_assert!(there, "{} of {:#?}", number, lines);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_legacy_log() {
+    let bench = bench();
+    let log = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/legacy/audit.log.zst"));
+    let text = String::from_utf8(zstd::decode_all(std::fs::File::open(log).unwrap()).unwrap()).unwrap();
+    let summary = bench.import(&[log]).await;
+    check(&summary, text.lines().count() as u64, 0, 0, Ending::Complete);
+    for (stored, line) in bench.journal.lines().iter().zip(text.lines()) {
+        let event = decklog_audit::Event::decode(stored).unwrap();
+        assert_eq!(event.annotation("decklog.io/line"), Some(line));
+    }
 }

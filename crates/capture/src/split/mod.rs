@@ -96,7 +96,7 @@ impl Bad {
 }
 
 /// Details may quote the event: they stay readable in a list. One that ends with `…` was cut.
-fn shorten(mut detail: String) -> String {
+pub(crate) fn shorten(mut detail: String) -> String {
     const LONGEST: usize = 300;
     if let Some((end, _)) = detail.char_indices().nth(LONGEST) {
         detail.truncate(end);
@@ -158,6 +158,8 @@ pub struct Splitter {
     may_be_array: bool,
     /// The present list is a bare array: nothing follows its bracket.
     is_array: bool,
+    /// The line in which the last value ended.
+    value_end_line: u64,
     max_value_bytes: usize,
 }
 
@@ -177,6 +179,7 @@ impl Splitter {
             n_lists: 0,
             may_be_array: false,
             is_array: false,
+            value_end_line: 0,
             max_value_bytes,
         }
     }
@@ -326,6 +329,12 @@ impl Splitter {
                 self.end_items();
                 Flow::Again
             }
+            // Nobody but a person or a damaged file writes `[` and no commas: what looked like an array may be lines.
+            Some(byte) if self.is_array && (byte == b'{' || self.line > self.value_end_line) => {
+                self.state = if byte == b'{' { State::Item } else { State::Between };
+                let place = Place { line: self.line, item: Some(self.n_items) };
+                Flow::Bad(Bad { detail: format!("expected `,` or `]` behind an item, found byte 0x{byte:02x}"), ..Self::nothing_but(place) })
+            }
             Some(byte) => {
                 match self.behind_bracket() {
                     Behind::NotYet if byte == b'}' => return Flow::Wait,
@@ -395,6 +404,7 @@ impl Splitter {
                 let range = self.at..self.at + length;
                 self.pass(length);
                 self.n_items += u64::from(in_list);
+                self.value_end_line = self.line;
                 self.state = then;
                 Flow::Value(range, place)
             }

@@ -1,6 +1,7 @@
 //! Stepping over what is broken or too long, with bounded memory, to where reading can go on.
 
 use decklog_audit::intake::Refusal;
+use decklog_audit::json::scan_value;
 
 use super::{Bad, KEPT_BYTES, Place, State};
 
@@ -154,12 +155,13 @@ fn next_item(brackets: &mut Option<Brackets>, from: &mut usize, waiting: &[u8], 
     }
 }
 
-/// Whether `rest` continues or ends a list of objects.
+/// Whether `rest` continues or ends a list of objects, or a new line begins with an object as if there were no list.
 fn list_goes_on(rest: &[u8]) -> bool {
-    let rest = rest.trim_ascii_start();
-    match rest.first() {
+    let inner = rest.trim_ascii_start();
+    match inner.first() {
         Some(b']') => true,
-        Some(b',') => rest[1..].trim_ascii_start().first() == Some(&b'{'),
+        Some(b',') => inner[1..].trim_ascii_start().first() == Some(&b'{'),
+        Some(b'{') => rest[..rest.len() - inner.len()].ends_with(b"\n"),
         _ => false,
     }
 }
@@ -179,14 +181,26 @@ pub(super) fn is_event_start(bytes: &[u8]) -> bool {
     level().or_else(kind).is_some()
 }
 
-/// The length of the broken object at the start of `bytes` if it ended at a line end before `error_at`:
-/// because a new event begins the next line, or because only white space lies between line end and error.
+/// The length of the broken object at the start of `bytes` if it ended at a line end before `error_at`: because a new
+/// event begins the next line, or the next line is a whole object by itself (a record that was cut behind `[` or `:`
+/// goes on with it as far as JSON is concerned), or because only white space lies between line end and error.
 pub(super) fn line_break_before(bytes: &[u8], error_at: usize) -> Option<usize> {
     let before = &bytes[..error_at.min(bytes.len())];
-    memchr::memchr_iter(b'\n', before).find(|line_end| bytes.get(line_end + 1) == Some(&b'{') && is_event_start(&bytes[line_end + 1..])).or_else(|| {
-        let line_end = memchr::memrchr(b'\n', before)?;
-        (line_end + 1 == error_at && !matches!(bytes.get(error_at), Some(b'}' | b']'))).then_some(line_end)
-    })
+    memchr::memchr_iter(b'\n', before)
+        .find(|line_end| {
+            let next = &bytes[line_end + 1..];
+            next.first() == Some(&b'{') && (is_event_start(next) || is_whole_line(next))
+        })
+        .or_else(|| {
+            let line_end = memchr::memrchr(b'\n', before)?;
+            (line_end + 1 == error_at && !matches!(bytes.get(error_at), Some(b'}' | b']'))).then_some(line_end)
+        })
+}
+
+/// Whether the line that `bytes` begin with holds one object and nothing else.
+fn is_whole_line(bytes: &[u8]) -> bool {
+    let line = &bytes[..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())];
+    scan_value(line).is_ok_and(|length| line[length..].trim_ascii().is_empty())
 }
 
 /// Follows brackets and strings, and nothing else, over any number of chunks.

@@ -10,6 +10,8 @@
 //! counted in `decklog_source_suspected_losses_total` and told in the log.
 //!
 //! At first start the log is read from its beginning; its older backups are left to `decklog import`.
+//!
+//! Lines are JSON, or of kube-apiserver's legacy text format, which are told apart line by line.
 
 mod family;
 mod follow;
@@ -31,6 +33,7 @@ use decklog_audit::quarantine::Refused;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::import::legacy;
 use crate::metrics::{Rejected, SourceMetrics};
 use crate::recorder::{Recorder, now};
 use crate::split::{Bad, Place};
@@ -303,6 +306,13 @@ async fn step(mut follower: Follower) -> Option<(Follower, std::io::Result<Step>
     stepping.await.ok()
 }
 
+/// The line to store of a line of the legacy text format.
+fn legacy_line(line: &[u8]) -> Option<Vec<u8>> {
+    // Nearly every line is JSON.
+    line.first().filter(|first| first.is_ascii_digit())?;
+    legacy::line_of(std::str::from_utf8(line).ok()?.trim_end())
+}
+
 /// Events and refusals of some lines, and how many bytes they had.
 fn parse(recorder: &Recorder, origin: &Arc<Origin>, lines: Lines, mut batch: Batch) -> (Batch, Vec<Refused>, u64) {
     let Lines { file, first_line, found, .. } = lines;
@@ -319,7 +329,9 @@ fn parse(recorder: &Recorder, origin: &Arc<Origin>, lines: Lines, mut batch: Bat
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                if let Err(refusal) = recorder.intake.push(line, Form::Line, &mut batch) {
+                let legacy = legacy_line(line);
+                let event = legacy.as_deref().unwrap_or(line);
+                if let Err(refusal) = recorder.intake.push(event, Form::Line, &mut batch) {
                     refuse(Bad::refused(line, &refusal, Place { line: number, item: None }));
                 }
             }

@@ -420,3 +420,19 @@ async fn bad_lines_are_quarantined_and_odd_ones_come_back_byte_for_byte() {
         ]
     );
 }
+
+#[test]
+fn lines_of_the_legacy_format_are_events_among_json() {
+    let (recorder, _, _) = testing::recorder(10_000);
+    let text = r#"2026-11-22T09:57:45.096855428Z AUDIT: id="36" stage="RequestReceived" ip="127.0.0.1" method="get" user="ana" groups="<none>" as="<self>" asgroups="<lookup>" user-agent="curl" namespace="<none>" uri="/readyz" response="<deferred>""#;
+    let bytes = format!("{}\n{text}\r\n2026 no event\n", line(1)).into_bytes();
+    let lines = Lines { file: "audit.log".to_owned(), first_line: 1, found: Found::Lines(bytes), position: Position::begin(now()) };
+    let origin = Origin { cluster: "c".into(), source: "tail".into(), sender: "s".into() };
+    let batch = Batch::new(origin.clone(), now());
+    let (batch, refused, _) = parse(&recorder, &Arc::new(origin), lines, batch);
+    let stored: Vec<String> = (0..batch.n_records()).map(|index| String::from_utf8(batch.record(index).to_vec()).unwrap()).collect();
+    assert_eq!((stored.len(), stored[0].as_str(), refused.len(), refused[0].place.as_str()), (2, line(1).as_str(), 1, "audit.log:3"));
+    let event = decklog_audit::Event::decode(&stored[1]).unwrap();
+    assert_eq!((event.user.username.as_deref(), event.annotation("decklog.io/line")), (Some("ana"), Some(text)));
+    assert_eq!(batch.heads()[1].time.to_string(), "2026-11-22T09:57:45.096855Z");
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use decklog_capture::import::{Ending, InputError, LocalDelivery, Progress, RemoteDelivery, Summary, find_inputs, import};
+use decklog_capture::import::{Ending, InputError, LocalDelivery, Progress, RemoteDelivery, Summary, Tally, find_inputs, import};
 
 use crate::cli::{OutputFormat, SummaryFlags, TEMPLATE, TargetFlags};
 use crate::client::{Client, Refusal, cluster, poster};
@@ -23,12 +23,17 @@ use crate::wiring::Store;
   decklog import audit.log --data-dir ./decklog-data
   decklog import /var/log/kubernetes/audit/ --cluster prod      a folder, rotated files in order
   decklog import 2026-11-*.log.zst --server http://127.0.0.1:7080
-  zcat old.log.gz | decklog import -                            standard input",
-    after_help = "Exit codes: 0 all is stored, 3 nothing could be done, 5 in part: something was quarantined or a file
+  gcloud logging read --format=json 'protoPayload.serviceName=\"k8s.io\"' | decklog import -
+  decklog import ./cloudwatch-export/ --cluster prod-eu         what EKS, GKE and AKS deliver",
+    after_help = "Formats are told apart by what is in the files: kube-apiserver's JSON and legacy text; records of
+EKS (CloudWatch Logs), GKE (Cloud Audit Logs) and AKS (diagnostic records, Log Analytics);
+events inside other JSON
+
+Exit codes: 0 all is stored, 3 nothing could be done, 5 in part: something was quarantined or a file
 could not be read whole (decklog help exit-codes)"
 )]
 pub(crate) struct ImportFlags {
-    /// Files and folders, plain, .gz or .zst; JSON lines or EventLists; - is standard input
+    /// Files and folders, plain, .gz or .zst, in any of the formats below; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Where to.
@@ -97,7 +102,7 @@ fn settings(flags: &ImportFlags, context: &Context) -> Result<Config, Failures> 
         ("redaction-key-file", flags.redaction_key_file.clone()),
         ("max-event-size", flags.max_event_size.clone()),
     ];
-    let loaded = load_layers(None, &SettingFlags::of(given), &[], &context.environment)?;
+    let loaded = load_layers(flags.target.config.as_deref(), &SettingFlags::of(given), &[], &context.environment)?;
     for warning in &loaded.warnings {
         context.note(&format!("warning: {warning}"));
     }
@@ -105,15 +110,18 @@ fn settings(flags: &ImportFlags, context: &Context) -> Result<Config, Failures> 
 }
 
 fn tell(summary: &Summary, refusal: Option<Failure>, flags: &ImportFlags, context: &Context) -> Outcome {
-    let total = summary.total();
+    let (total, tally) = (summary.total(), summary.tally());
     let mut problems: Vec<String> = summary.path_errors.clone();
     problems.extend(summary.files.iter().filter_map(|file| Some(format!("{}: {}", file.name, file.error.as_ref()?))));
     let n_read = summary.files.iter().filter(|file| !file.skipped).count();
     if flags.output.output == OutputFormat::Json {
         let mut answer = Answer::new();
+        let converted: serde_json::Map<String, serde_json::Value> =
+            tally.converted.iter().map(|(format, n_events)| (format.as_str().to_owned(), (*n_events).into())).collect();
         let line = serde_json::json!({
             "files": n_read, "bytes": summary.n_bytes(), "imported": total.stored, "duplicates": total.duplicates,
-            "quarantined": total.quarantined, "problems": problems, "seconds": summary.elapsed.as_secs_f64(),
+            "quarantined": total.quarantined, "converted": converted, "otherRecords": tally.skipped, "problems": problems,
+            "seconds": summary.elapsed.as_secs_f64(),
         });
         answer.line(line.to_string().as_bytes())?;
         answer.flush()?;
@@ -122,6 +130,9 @@ fn tell(summary: &Summary, refusal: Option<Failure>, flags: &ImportFlags, contex
     let duplicates = if total.duplicates > 0 { format!(", {} there already", with_thousands(total.duplicates)) } else { String::new() };
     let quarantined = if total.quarantined > 0 { format!(", {} quarantined", with_thousands(total.quarantined)) } else { String::new() };
     let counts = format!("{imported}{duplicates}{quarantined}");
+    for line in told(&tally) {
+        context.note(&line);
+    }
     let with_problems = |mut failure: Failure| {
         failure.notes.extend(problems.iter().take(20).map(|problem| escape(problem).into_owned()));
         if problems.len() > 20 {
@@ -149,4 +160,19 @@ fn tell(summary: &Summary, refusal: Option<Failure>, flags: &ImportFlags, contex
             Err(with_problems(Failure { message, ..failure }).into())
         }
     }
+}
+
+/// What was converted, by format, and which records of other logs were left alone.
+fn told(tally: &Tally) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !tally.converted.is_empty() {
+        let parts: Vec<String> = tally.converted.iter().map(|(format, n_events)| format!("{} from {}", with_thousands(*n_events), format.as_str())).collect();
+        lines.push(format!("converted: {} (their annotations decklog.io/… say what was inferred and what is missing)", parts.join(", ")));
+    }
+    if !tally.skipped.is_empty() {
+        let n_records = tally.skipped.values().sum();
+        let parts: Vec<String> = tally.skipped.iter().map(|(kind, n_records)| format!("{} of {kind}", with_thousands(*n_records))).collect();
+        lines.push(format!("{} of other logs left alone: {}", plural(n_records, "record"), parts.join(", ")));
+    }
+    lines
 }

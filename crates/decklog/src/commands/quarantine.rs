@@ -127,7 +127,7 @@ pub(crate) fn run(flags: &QuarantineFlags, context: &Context) -> Outcome {
 fn list(flags: &ListFlags, context: &Context) -> Outcome {
     let target = Target::choose(&flags.which.target, context)?;
     let (items, n_matched) = match &target {
-        Target::DataDir(path) => listed(path, flags)?,
+        Target::DataDir { path, .. } => listed(path, flags)?,
         Target::Server(client) => asked(client, flags)?,
         Target::Files(_) => (Vec::new(), 0),
     };
@@ -233,7 +233,7 @@ fn export(flags: &ExportFlags, context: &Context) -> Outcome {
         })
     };
     match &target {
-        Target::DataDir(path) => each_of_files(path, flags.which.source.as_deref(), flags.id, &mut write)?,
+        Target::DataDir { path, .. } => each_of_files(path, flags.which.source.as_deref(), flags.id, &mut write)?,
         Target::Server(client) => crate::wiring::runtime()?.block_on(each_of_server(client, flags.which.source.as_deref(), &mut write))?,
         Target::Files(_) => {}
     }

@@ -162,7 +162,7 @@ fn sources(flags: &TargetFlags, context: &Context) -> Result<Vec<Source>, Failur
     }
     let target = Target::choose(flags, context)?;
     match &target {
-        Target::DataDir(_) => stored(&target),
+        Target::DataDir { .. } => stored(&target),
         Target::Server(client) => Ok(crate::wiring::runtime()?.block_on(client.json::<List>("/api/v1/sources"))?.items),
         Target::Files(_) => Ok(Vec::new()),
     }

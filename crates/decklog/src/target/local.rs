@@ -27,21 +27,24 @@ pub(super) struct Local {
     searcher: Arc<dyn Searcher>,
     /// What errors name.
     place: PathBuf,
+    /// Where the table lies, if that is not in the data directory.
+    elsewhere: Option<String>,
 }
 
 impl Local {
-    /// The files of a data directory, without a lock: also while a server writes them.
-    pub(super) fn open(data_dir: &Path) -> Result<Self, Failure> {
-        let searcher = StoreSearcher::open(data_dir, TablePlace::local(data_dir.join("table"))).map_err(|error| match error {
+    /// The files of a data directory and its table, without a lock: also while a server writes them.
+    pub(super) fn open(data_dir: &Path, table: &TablePlace) -> Result<Self, Failure> {
+        let searcher = StoreSearcher::open(data_dir, table.clone()).map_err(|error| match error {
             SearchError::Read(error) => unreadable(data_dir, &error),
             other => Failure::failed("search", other.to_string()),
         })?;
-        Ok(Self::of(Arc::new(searcher), data_dir))
+        let is_inside = *table == TablePlace::local(data_dir.join("table"));
+        Ok(Self { elsewhere: (!is_inside).then(|| table.to_string()), ..Self::of(Arc::new(searcher), data_dir) })
     }
 
     /// With a searcher that is open.
     pub(super) fn of(searcher: Arc<dyn Searcher>, place: &Path) -> Self {
-        Self { searcher, place: place.to_owned() }
+        Self { searcher, place: place.to_owned(), elsewhere: None }
     }
 
     pub(super) fn search(&self, question: &Question, found: &mut Found<'_>) -> Result<Tally, Failures> {
@@ -50,7 +53,9 @@ impl Local {
 
     pub(super) fn facets(&self, question: &Question, asked: &FacetRequest) -> Result<(Vec<Facets>, Tally), Failures> {
         let (facets, summary) = self.searcher.facets(&request(question, SeqRange::default())?, asked).map_err(|error| self.failure(error))?;
-        Ok((facets, tally(summary)))
+        let mut tally = tally(summary);
+        tally.gaps.extend(asked.fields.iter().zip(&facets).filter_map(|(field, facets)| facets.gap(field)));
+        Ok((facets, tally))
     }
 
     pub(super) fn histogram(&self, question: &Question, asked: &HistogramRequest) -> Result<(Histogram, Tally), Failures> {
@@ -59,7 +64,8 @@ impl Local {
     }
 
     pub(super) fn extent(&self) -> Result<Extent, Failures> {
-        self.searcher.extent().map_err(|error| self.failure(error).into())
+        let extent = self.searcher.extent(&Stop::default());
+        extent.map(|(extent, _)| extent).map_err(|error| self.failure(error).into())
     }
 
     /// Hands out what comes, for ever.
@@ -94,7 +100,7 @@ impl Local {
         });
         match failure {
             Some(failure) => Err(failure.into()),
-            None => result.map_err(|error| sql_failure(error, &request.query).into()),
+            None => result.map_err(|error| self.with_place(sql_failure(error, &request.query)).into()),
         }
     }
 
@@ -116,7 +122,18 @@ impl Local {
     fn failure(&self, error: SearchError) -> Failure {
         match error {
             SearchError::Read(error) => unreadable(&self.place, &error),
-            error => Failure::failed("search", error.to_string()),
+            error => self.with_place(Failure::failed("search", error.to_string())),
+        }
+    }
+
+    /// With the place of a table that lies elsewhere, where the failure may come from there.
+    fn with_place(&self, failure: Failure) -> Failure {
+        match &self.elsewhere {
+            Some(place) if failure.exit == Exit::Failed => failure.help(format!(
+                "the table of {} lies at {place}: is it reachable from here, with the same AWS_* variables as the server's?",
+                self.place.display()
+            )),
+            _ => failure,
         }
     }
 }

@@ -12,10 +12,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use decklog_audit::Timestamp;
-use decklog_audit::search::Searcher;
+use decklog_audit::search::{SearchError, Searcher};
 use decklog_capture::tail::{Tail, TailConfig};
 use decklog_capture::webhook::{Receiver, ReceiverConfig, routes};
-use decklog_query::{JournalSearcher, SnapshotSource, StoreSearcher};
 use decklog_server::{AccessConfig, Check, Parts, Sender, Server, ServerConfig, ServerMetrics, SessionToken, Tls, TlsConfig, hash_token};
 use decklog_store::Health;
 use prometheus_client::registry::Registry;
@@ -29,6 +28,7 @@ use super::reviews::reviewer;
 use super::signals::Signals;
 use super::sources::{Tails, source_lister};
 use super::store::Store;
+use super::table::{LateSearcher, searcher_of};
 use crate::config::{Config, LogFormat, RedactMode, SourceKind};
 use crate::failure::{Exit, Failure, Failures, Outcome};
 
@@ -72,6 +72,7 @@ pub(crate) async fn serve(config: Config, say: &dyn Fn(&str)) -> Outcome {
     let (stop_tails, tails_stopped) = watch::channel(false);
     let (mut tails, statuses) = start_tails(&config, &store, &tails_stopped);
     server.hand_over(parts(&config, &store, registry, statuses)?);
+    store.table.keep_trying();
     tracing::info!(%address, data_dir = %config.data_dir.display(), next_seq = store.journal.stats().next_seq, "ready");
 
     signals.next().await;
@@ -188,22 +189,20 @@ fn start_tails(config: &Config, store: &Store, stopped: &watch::Receiver<bool>) 
     (running, statuses)
 }
 
-/// What answers searches: table and journal, or the journal alone where the table cannot be opened.
+/// What answers searches: table and journal, or the journal alone as long as the table cannot be opened.
 fn searcher(store: &Store) -> Result<Arc<dyn Searcher>, Failure> {
-    let journal = JournalSearcher::of_journal(&store.journal).map_err(|error| Failure::failed("journal", error.to_string()))?;
-    let Ok(table) = &store.table else { return Ok(Arc::new(journal)) };
-    let source = SnapshotSource::new(table.newest(), table.store());
-    let searcher = StoreSearcher::new(journal, source).map_err(|error| Failure::failed("table", error.to_string()))?;
-    Ok(Arc::new(searcher))
+    let failure = |error: SearchError| Failure::failed("table", error.to_string());
+    Ok(match store.table.get() {
+        Ok(table) => Arc::new(searcher_of(&store.journal, table).map_err(failure)?),
+        Err(_) => Arc::new(LateSearcher::new(store.table.clone(), Arc::clone(&store.journal)).map_err(failure)?),
+    })
 }
 
 fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tails) -> Result<Parts, Failure> {
     store.journal.metrics().register(&mut registry);
     store.quarantine.metrics().register(&mut registry);
     store.recorder.metrics.register(&mut registry);
-    if let Ok(table) = &store.table {
-        table.metrics().register(&mut registry);
-    }
+    store.table_metrics.register(&mut registry);
     let registry = Arc::new(registry);
     let receiver = Receiver::new(store.recorder.clone(), ReceiverConfig { cluster: Arc::from(config.cluster.as_str()), ..ReceiverConfig::default() });
     let searcher = searcher(store)?;
@@ -213,10 +212,7 @@ fn parts(config: &Arc<Config>, store: &Store, mut registry: Registry, tails: Tai
         Health::Refusing { error, .. } => Err(error.to_string()),
     });
     let table = store.table.clone();
-    let tabled = Check::new("table", move || match &table {
-        Ok(table) => table.stats().failure.map_or(Ok(()), Err),
-        Err(reason) => Err(reason.clone()),
-    });
+    let tabled = Check::new("table", move || table.get()?.stats().failure.map_or(Ok(()), Err));
     let mut checks = vec![writable, tabled];
     if config.redact.mode == RedactMode::Off {
         // Nothing that fails, but everybody who looks is to see it.

@@ -10,8 +10,10 @@ use decklog_capture::{CaptureMetrics, Recorder};
 use decklog_store::{LocalJournal, LocalQuarantine, OpenError, QuarantineConfig, TABLE_READER, Table, TableMetrics};
 
 use super::keys::{former_key, redaction_key};
+use super::table::{LateTable, PAUSES};
 use crate::config::{Config, RedactMode};
 use crate::failure::Failure;
+use crate::place;
 
 /// Everything that records events.
 pub(crate) struct Store {
@@ -19,8 +21,10 @@ pub(crate) struct Store {
     pub(crate) journal: Arc<LocalJournal>,
     /// The quarantine.
     pub(crate) quarantine: Arc<LocalQuarantine>,
-    /// The table of events, which the journal fills; why not, where it cannot be opened: events are taken all the same.
-    pub(crate) table: Result<Arc<Table>, String>,
+    /// The table of events, which the journal fills; where it cannot be opened events are taken all the same.
+    pub(crate) table: LateTable,
+    /// What the table counts, as soon as it is open.
+    pub(crate) table_metrics: TableMetrics,
     /// What captures events hands them to this.
     pub(crate) recorder: Recorder,
 }
@@ -45,10 +49,12 @@ impl Store {
             RedactMode::Off => None,
         };
         let journal = Arc::new(journal);
-        let table = Table::open(&config.table_place(), &journal, table_config(config), TableMetrics::default())
-            .map(Arc::new)
-            .map_err(|error| whole_reason(&error))
-            .inspect_err(|error| tracing::error!(%error, "the table cannot be opened: events are kept in the journal"));
+        let table_metrics = TableMetrics::default();
+        place::record(config)?;
+        let table = {
+            let (place, journal, table_config, metrics) = (place::of_config(config)?, Arc::clone(&journal), table_config(config), table_metrics.clone());
+            LateTable::open(move || Table::open(&place, &journal, table_config.clone(), metrics.clone()), PAUSES)
+        };
         let quarantine = Arc::new(quarantine);
         let max_event_bytes = usize::try_from(config.journal.max_event_size.0).unwrap_or(usize::MAX);
         let recorder = Recorder {
@@ -57,12 +63,12 @@ impl Store {
             quarantine: Arc::clone(&quarantine) as _,
             metrics: CaptureMetrics::default(),
         };
-        Ok(Self { journal, quarantine, table, recorder })
+        Ok(Self { journal, quarantine, table, table_metrics, recorder })
     }
 
     /// Waits until the table has everything, then closes. Blocks on the disk.
     pub(crate) fn finish(&self) {
-        if let Ok(table) = &self.table
+        if let Ok(table) = self.table.get()
             && let Err(error) = table.flush(&Stop::default())
         {
             tracing::warn!(%error, "the newest events are in the journal alone");
@@ -72,9 +78,7 @@ impl Store {
 
     /// Writes what waits to the table, then closes everything. Blocks on the disk.
     pub(crate) fn close(&self) {
-        if let Ok(table) = &self.table {
-            table.close();
-        }
+        self.table.close();
         self.journal.close();
     }
 }

@@ -69,3 +69,58 @@ fn beside_a_server_it_is_looked_at_but_not_changed() {
     assert_eq!(missing.code, 3, "{}", missing.stderr);
     assert!(!std::path::Path::new(&folder.path("missing")).try_exists().unwrap(), "no data directory is made");
 }
+
+#[test]
+fn a_table_elsewhere_is_found_by_the_record_and_by_the_configuration() {
+    let folder = Folder::new();
+    let (data, elsewhere) = (folder.path("data"), folder.path("elsewhere"));
+    let log = folder.write("audit.log", &attack_log());
+    let config = folder.write("my.yaml", format!("apiVersion: decklog.io/v1alpha1\nkind: Config\ndataDir: {data}\ntable:\n  place: {elsewhere}\n").as_bytes());
+    let out = folder.run(&["import", &log, "--config", &config, "--redact", "off"]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    // An import that knows nothing of it goes on with the same table.
+    assert_eq!(folder.run(&["import", &log, "--data-dir", &data, "--redact", "off"]).code, 0);
+    assert!(!std::path::Path::new(&data).join("table").try_exists().unwrap(), "no second table was begun");
+
+    // From here on only the table has them.
+    for entry in std::fs::read_dir(format!("{data}/journal")).unwrap().map(Result::unwrap) {
+        if entry.path().extension().is_some_and(|extension| extension == "seg") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let count = |target: &[&str]| folder.run(&[&["search", "--count"][..], target].concat());
+    for target in [&["--data-dir", &data][..], &["--config", &config], &["--data-dir", &data, "--config", &config]] {
+        let out = count(target);
+        assert_eq!(out.stdout.trim(), "3431", "{target:?}: {}", out.stderr);
+        let out = folder.run(&[&["sql", "SELECT count(*) AS n FROM events", "-o", "json"][..], target].concat());
+        assert_eq!(out.stdout.trim(), r#"{"n":3431}"#, "{target:?}: {}", out.stderr);
+    }
+    assert!(folder.run(&["table", "info", "--data-dir", &data]).stdout.contains("elsewhere"));
+
+    // Where it cannot be read the answer says which table it is.
+    std::fs::remove_dir_all(&elsewhere).unwrap();
+    std::fs::write(&elsewhere, b"").unwrap();
+    let out = count(&["--data-dir", &data]);
+    assert!(out.code == 3 && out.stderr.contains("lies at") && out.stderr.contains("elsewhere"), "{} {}", out.code, out.stderr);
+    std::fs::write(format!("{data}/table.place"), b"ftp://x/y").unwrap();
+    let out = count(&["--data-dir", &data]);
+    assert!(out.code == 3 && out.stderr.contains("table.place"), "{}", out.stderr);
+}
+
+#[test]
+fn a_table_that_is_away_at_the_start_is_tried_again() {
+    let folder = Folder::new();
+    let blocked = folder.write("blocked", b"");
+    let server = Server::start_unready(&folder, &["--table", &format!("{blocked}/table")]);
+    let readiness = until("the readiness", || Some(server.get("/readyz?verbose")).filter(|answer| answer.contains("[-]table failed: ")));
+    assert!(readiness.contains("attempt "), "{readiness}");
+    assert!(server.get("/metrics").contains("decklog_table_writable 0"));
+    let answer = server.get("/api/v1/histogram");
+    assert!(answer.contains(r#""complete":false"#) && answer.contains("the table cannot be opened"), "{answer}");
+
+    std::fs::remove_file(&blocked).unwrap();
+    until("the table", || server.get("/readyz?verbose").contains("[+]table ok").then_some(()));
+    assert!(server.get("/metrics").contains("decklog_table_writable 1"));
+    assert!(server.get("/api/v1/histogram").contains(r#""complete":true"#));
+    assert_eq!(server.into_stopped(), 0);
+}

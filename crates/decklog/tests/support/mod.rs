@@ -110,11 +110,18 @@ pub(crate) struct Server<'a> {
 impl<'a> Server<'a> {
     /// Starts one and waits until it is ready.
     pub(crate) fn start(folder: &'a Folder, arguments: &[&str]) -> Self {
+        let server = Self::start_unready(folder, arguments);
+        server.wait_ready();
+        server
+    }
+
+    /// Starts one and waits until it answers searches, ready or not.
+    pub(crate) fn start_unready(folder: &'a Folder, arguments: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = Self::spawn(folder, port, &arguments);
         let server = Self { folder, arguments, port, child };
-        server.wait_ready();
+        until("the server to answer", || (server.ask("GET", "/api/v1/fields", None, "")?.0 != 503).then_some(()));
         server
     }
 

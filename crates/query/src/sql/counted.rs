@@ -1,4 +1,5 @@
-//! Memory of window functions: they hold their input without telling the pool, so what goes into them is counted here.
+//! Memory that the planner does not tell the pool of: window functions hold their input, and lists that an aggregate has
+//! gathered are copied when they are done. So what goes into these is counted here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
@@ -18,14 +20,19 @@ use futures_util::StreamExt;
 
 use super::guard::slice_bytes;
 
-/// Puts a [`Counted`] below each window function.
-#[derive(Debug)]
-pub(super) struct CountWindows;
+/// Aggregates that hold every value, and copy all of them at the end.
+const GATHERING: [&str; 2] = ["array_agg", "string_agg"];
 
-impl PhysicalOptimizerRule for CountWindows {
+/// Puts a [`Counted`] below each window function and each aggregate that gathers values.
+#[derive(Debug)]
+pub(super) struct CountHeld;
+
+impl PhysicalOptimizerRule for CountHeld {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let count = |node: Arc<dyn ExecutionPlan>| {
-            if !node.is::<WindowAggExec>() && !node.is::<BoundedWindowAggExec>() {
+            let gathers = |aggregate: &AggregateExec| aggregate.aggr_expr().iter().any(|of| GATHERING.contains(&of.fun().name()));
+            let is_held = node.is::<WindowAggExec>() || node.is::<BoundedWindowAggExec>() || node.downcast_ref::<AggregateExec>().is_some_and(gathers);
+            if !is_held {
                 return Ok(Transformed::no(node));
             }
             let children = node.children().into_iter().map(|child| Arc::new(Counted { input: Arc::clone(child) }) as Arc<dyn ExecutionPlan>).collect();
@@ -35,7 +42,7 @@ impl PhysicalOptimizerRule for CountWindows {
     }
 
     fn name(&self) -> &str {
-        "count_windows"
+        "count_held"
     }
 
     fn schema_check(&self) -> bool {

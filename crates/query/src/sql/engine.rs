@@ -29,8 +29,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::failure;
-use super::guard::guarded;
-use super::limits::SqlLimits;
+use super::guard::{guarded, slice_bytes};
+use super::limits::{MAX_ROW_BYTES, SqlLimits};
 use super::memory::QueryPool;
 use super::output::Output;
 use super::planner::Planner;
@@ -42,6 +42,8 @@ use super::views::VIEWS;
 
 /// How long the thread that asks waits for rows before it looks whether it is to go on.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Rows of so many bytes are written at once: as text they take more.
+const WRITE_BYTES: usize = 8 << 20;
 /// Batches between the question and the writer.
 const QUEUED_BATCHES: usize = 2;
 /// Stack of the threads: expressions nested as deep as the limits allow are walked over on it.
@@ -85,6 +87,7 @@ impl SqlEngine {
             .worker_threads(n_threads)
             .thread_name("sql")
             .thread_stack_size(STACK_BYTES)
+            .on_thread_start(limits.thread_start)
             // Time for limits, I/O for a table that lies on S3.
             .enable_all()
             .build()
@@ -137,6 +140,9 @@ impl SqlEngine {
             now,
             ended: Arc::default(),
         };
+        // The waiting keeps its own time: the engine's threads may all be busy, and who keeps time there with them.
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let waiting = waiting.map_err(|error| SqlError::new(SqlErrorKind::Failed, format!("cannot wait for an answer: {error}")))?;
         let ended = Arc::clone(&question.ended);
         let task = runtime.spawn(question.run(sender));
         let _ending = Ending { task: task.abort_handle(), ended, snapshot: Arc::clone(&snapshot) };
@@ -144,7 +150,7 @@ impl SqlEngine {
         // `out` is called between two waits, not within one: it may wait by itself, on another runtime.
         loop {
             watch.check()?;
-            let received = runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, pieces.recv()).await });
+            let received = waiting.block_on(async { tokio::time::timeout(LOOK_EVERY, pieces.recv()).await });
             match received {
                 Err(_) => {}
                 Ok(Some(piece)) => {
@@ -155,7 +161,7 @@ impl SqlEngine {
                 Ok(None) => break,
             }
         }
-        runtime.block_on(task).map_err(|_| SqlError::new(SqlErrorKind::Failed, "the query failed inside the planner; the log says where"))?;
+        waiting.block_on(task).map_err(|_| SqlError::new(SqlErrorKind::Failed, "the query failed inside the planner; the log says where"))?;
         let summary = writing.finish(out)?;
         let mut gaps = snapshot.gaps.clone();
         gaps.extend(snapshot.tail.iter().flat_map(|tail| tail.gaps()));
@@ -229,8 +235,27 @@ impl Writing<'_> {
                 self.summary.cut |= rows.num_rows() > room;
                 let rows = rows.slice(0, rows.num_rows().min(room));
                 self.summary.n_rows += rows.num_rows() as u64;
-                if let Some(output) = self.output.as_mut().filter(|_| rows.num_rows() > 0) {
-                    output.write(&rows).map_err(|error| failure::of(&error.into()))?;
+                let mut waiting = vec![rows];
+                while let Some(rows) = waiting.pop() {
+                    let bytes: usize = rows.columns().iter().map(slice_bytes).sum();
+                    if bytes > WRITE_BYTES && rows.num_rows() > 1 {
+                        let half = rows.num_rows() / 2;
+                        waiting.extend([rows.slice(half, rows.num_rows() - half), rows.slice(0, half)]);
+                        continue;
+                    }
+                    if bytes > MAX_ROW_BYTES {
+                        let message = format!("a row of the answer has {} MiB, the limit is {} MiB", bytes >> 20, MAX_ROW_BYTES >> 20);
+                        return Err(SqlError {
+                            help: Some("ask for rows rather than for one list of all".to_owned()),
+                            ..SqlError::new(SqlErrorKind::Memory, message)
+                        });
+                    }
+                    if let Some(output) = self.output.as_mut().filter(|_| rows.num_rows() > 0) {
+                        output.write(&rows).map_err(|error| failure::of(&error.into()))?;
+                        if give(&output.take(), out).is_break() {
+                            return Ok(ControlFlow::Break(()));
+                        }
+                    }
                 }
             }
         }
@@ -286,14 +311,17 @@ impl Question {
             Asked::Plan(statement) => (statement, None, None),
         };
         let mut rows = self.plan(Statement::Statement(statement), limit).await.map_err(|error| failure::of(&error))?;
-        if sender.send(Ok(Piece::Schema(rows.schema(), names))).await.is_err() {
+        // Nothing is handed out before the first rows are there: until then a question may begin again.
+        let mut next = rows.next().await;
+        if next.as_ref().is_none_or(Result::is_ok) && sender.send(Ok(Piece::Schema(rows.schema(), names))).await.is_err() {
             return Ok(());
         }
-        while let Some(batch) = rows.next().await {
+        while let Some(batch) = next {
             let batch = batch.map_err(|error| failure::of(&error))?;
             if sender.send(Ok(Piece::Rows(batch))).await.is_err() {
                 break;
             }
+            next = rows.next().await;
         }
         Ok(())
     }

@@ -17,14 +17,26 @@ pub struct SqlLimits {
     pub footer_cache: usize,
     /// Threads that work on questions; 0 is one per core.
     pub n_threads: usize,
+    /// What each of these threads does first, such as to step behind others.
+    pub thread_start: fn(),
 }
 
 impl Default for SqlLimits {
     fn default() -> Self {
-        Self { memory: 1 << 30, query_memory: 512 << 20, timeout: Duration::from_secs(30), tail_cache: 128 << 20, footer_cache: 64 << 20, n_threads: 0 }
+        Self {
+            memory: 512 << 20,
+            query_memory: 256 << 20,
+            timeout: Duration::from_secs(30),
+            tail_cache: 128 << 20,
+            footer_cache: 64 << 20,
+            n_threads: 0,
+            thread_start: || {},
+        }
     }
 }
 
+/// Bytes of one row of an answer at most: writing it takes as much again and more.
+pub(super) const MAX_ROW_BYTES: usize = 64 << 20;
 /// Bytes of a question's text at most.
 pub const MAX_QUERY_BYTES: usize = 64 << 10;
 /// Words of the language, operators and brackets of a question at most: what it can be nested in.

@@ -23,6 +23,7 @@ mod statement;
 mod stored;
 mod tail;
 mod views;
+mod yielding;
 
 pub use engine::SqlEngine;
 pub use limits::{MAX_FUNCTION_BYTES, MAX_QUERY_BYTES, MAX_QUERY_OPERATORS, MAX_QUERY_RELATIONS, MAX_SUM_BYTES, SqlLimits};

@@ -17,10 +17,11 @@ use datafusion::prelude::SessionConfig;
 use decklog_audit::Timestamp;
 use tokio::sync::OnceCell;
 
-use super::counted::CountWindows;
+use super::counted::CountHeld;
 use super::functions::{self, MatchStoredRows};
 use super::stored::{Reading, StoredEvents};
 use super::views::{self, STORED, VIEWS};
+use super::yielding::Yielding;
 
 const CATALOG: &str = "decklog";
 const SCHEMA: &str = "public";
@@ -94,7 +95,8 @@ impl Planner {
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_optimizer_rules(self.rules.clone())
-            .with_physical_optimizer_rule(Arc::new(CountWindows))
+            .with_physical_optimizer_rule(Arc::new(CountHeld))
+            .with_physical_optimizer_rule(Arc::new(Yielding))
             .build()
     }
 }

@@ -1,10 +1,10 @@
 //! What a file says of a column's values without their being read: in a row group, and in each of its pages.
 
-use decklog_store::table::Column;
+use decklog_store::table::{Column, ColumnType};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::files::OpenFile;
+use super::files::{OpenFile, Selection};
 
 /// What is known of a column's values in some rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,23 @@ pub(super) fn of_group(file: &OpenFile, group: usize, column: Column) -> Bound<'
     bound.unwrap_or(Bound::Unknown)
 }
 
+/// Whether the file says that none of the selected rows has a value in this column: then it need not be read.
+pub(super) fn is_empty(file: &OpenFile, group: usize, column: Column, selection: Selection<'_>) -> bool {
+    if file.n_missing(group, column) == Some(file.n_rows(group) as u64) {
+        return true;
+    }
+    // The missing values of lists are those in them too: an empty list would be taken for none.
+    let Selection::Ranges(ranges) = selection else { return false };
+    if column.info().kind == ColumnType::Words {
+        return false;
+    }
+    let Some(paged) = Paged::of(file, group, column) else { return false };
+    ranges
+        .iter()
+        .filter(|range| !range.is_empty())
+        .all(|range| (paged.page(range.start)..=paged.page(range.end - 1)).all(|page| paged.index.is_null_page(page)))
+}
+
 /// A column's pages in a group.
 pub(super) struct Paged<'a> {
     pub(super) column: Column,
@@ -53,9 +70,13 @@ impl<'a> Paged<'a> {
         (has_values && starts.first() == Some(&0) && starts.is_sorted()).then_some(Self { column, index, starts })
     }
 
+    fn page(&self, row: usize) -> usize {
+        self.starts.partition_point(|start| *start <= row).saturating_sub(1)
+    }
+
     /// What is known of the page `row` is in.
     pub(super) fn bound(&self, row: usize) -> Bound<'a> {
-        let page = self.starts.partition_point(|start| *start <= row).saturating_sub(1);
+        let page = self.page(row);
         if self.index.is_null_page(page) {
             return Bound::NoValue;
         }

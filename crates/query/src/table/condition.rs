@@ -4,10 +4,12 @@
 //! is always the matcher or a test of its own: values are looked at once for each group of rows that are alike
 //! ([`Groups`]). Rows kept raw are *maybe* until their line is decoded.
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch, make_view};
+use arrow::datatypes::DataType;
 use decklog_audit::Filter;
 use decklog_audit::filter::ast::{Clause, Expression, Test, Values};
 use decklog_audit::filter::fields::{Field, FieldId};
+use decklog_audit::filter::pattern::{Case, Extent};
 use decklog_audit::filter::{Needs, Prefilter};
 use decklog_store::table::{Column, ColumnType, Rows};
 
@@ -105,7 +107,8 @@ impl Condition {
     pub(crate) fn truths(&self, batch: &RecordBatch, rows: &Rows<'_>, step: Cost) -> Vec<Truth> {
         let view = View { batch, rows, step };
         let mut truths = self.root.truths(&view, &vec![true; rows.n_rows()]);
-        if self.decodes_raw() {
+        let has_raw = batch.column_by_name(Column::Raw.name()).is_some_and(|raw| raw.null_count() < raw.len());
+        if has_raw && self.decodes_raw() {
             for (row, truth) in truths.iter_mut().enumerate() {
                 if rows.raw(row).is_some() {
                     *truth = Truth::Maybe;
@@ -209,8 +212,21 @@ fn joined(parts: &[Node], view: &View<'_>, live: &[bool], end: Truth, join: fn(T
 
 impl Leaf {
     fn truths(&self, view: &View<'_>, live: &[bool]) -> Vec<Truth> {
+        if let Some(truths) = self.exact().and_then(|(column, text)| equal_to(view.batch, column, &text)) {
+            return truths;
+        }
         let test = |row: usize| Truth::of(self.holds(view.rows, row));
         per_group(view.batch, self.access.columns(), live, test)
+    }
+
+    /// The text that a column must be, if that is all that is asked.
+    fn exact(&self) -> Option<(Column, String)> {
+        match (self.access, &self.clause.values) {
+            (Access::Text(column), Values::One(Test::Text(pattern))) if pattern.case() == Case::Exact && pattern.extent() == Extent::Whole => {
+                Some((column, pattern.as_literal()?))
+            }
+            _ => None,
+        }
     }
 
     fn holds(&self, rows: &Rows<'_>, row: usize) -> bool {
@@ -228,6 +244,15 @@ impl Leaf {
             Access::Event(_) | Access::Line => self.access.with_candidate(rows, row, |candidate| self.filter.matches(candidate)),
         }
     }
+}
+
+/// Which rows of a column of texts are `text`; `None` if the batch holds the column otherwise.
+fn equal_to(batch: &RecordBatch, column: Column, text: &str) -> Option<Vec<Truth>> {
+    let array = batch.column_by_name(column.name()).filter(|array| *array.data_type() == DataType::Utf8View)?.as_string_view();
+    // Length and beginning are in the lower half of a view: nearly all others differ there.
+    let begin = make_view(text.as_bytes(), 0, 0) as u64;
+    let is_equal = |(row, view): (usize, &u128)| *view as u64 == begin && array.is_valid(row) && array.value(row) == text;
+    Some(array.views().iter().enumerate().map(|found| Truth::of(is_equal(found))).collect())
 }
 
 /// `test` of every live row, asked once for rows that are alike in `columns`.

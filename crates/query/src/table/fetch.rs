@@ -3,11 +3,14 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::Schema;
 use decklog_audit::intake::id_of;
 use decklog_audit::journal::Origin;
 use decklog_store::table::{COLUMNS, Column, Rows};
 
-use super::files::{ReadFailure, Selection};
+use super::files::{OpenFile, ReadFailure, Selection};
 use super::find::{Finder, gap};
 use super::looking::{LINE_ROWS, add_row, origin};
 use super::notes::Note;
@@ -51,10 +54,9 @@ impl Finder<'_> {
         let open = self.reader.open(&self.view.store, &self.view.files[spot.file as usize])?;
         let mut ranges: Vec<Range<usize>> = Vec::new();
         notes.iter().for_each(|(_, note)| add_row(&mut ranges, note.spot.row as usize));
-        let all: Vec<Column> = COLUMNS.iter().map(|info| info.column).collect();
         let mut wanted = notes.iter();
         let mut last_origin: Arc<Origin> = Arc::default();
-        self.reader.read(&open, spot.group as usize, &all, Selection::Ranges(&ranges), LINE_ROWS, &mut |batch| {
+        self.read_lines(&open, spot.group as usize, &ranges, &mut |batch| {
             if self.stop().is_stopped() {
                 return Err(ReadFailure::Stopped);
             }
@@ -81,4 +83,49 @@ impl Finder<'_> {
             Ok(())
         })
     }
+
+    /// Reads all columns of some rows. For a few rows, finding their place in each column is most of the work, so threads
+    /// share the columns.
+    fn read_lines(
+        &self,
+        open: &OpenFile,
+        group: usize,
+        ranges: &[Range<usize>],
+        each: &mut dyn FnMut(&RecordBatch) -> Result<(), ReadFailure>,
+    ) -> Result<(), ReadFailure> {
+        let all: Vec<Column> = COLUMNS.iter().map(|info| info.column).collect();
+        let read = |columns: &[Column], each: &mut dyn FnMut(&RecordBatch) -> Result<(), ReadFailure>| {
+            self.reader.read(open, group, columns, Selection::Ranges(ranges), LINE_ROWS, each)
+        };
+        if self.n_threads < 2 || ranges.iter().map(Range::len).sum::<usize>() > LINE_ROWS {
+            return read(&all, each);
+        }
+        let whole = |columns: &[Column]| -> Result<Option<RecordBatch>, ReadFailure> {
+            let mut batches = Vec::new();
+            read(columns, &mut |batch| {
+                batches.push(batch.clone());
+                Ok(())
+            })?;
+            Ok(batches.first().map(|first| concat_batches(first.schema_ref(), &batches)).transpose()?)
+        };
+        // Every other column: dear ones stand beside each other.
+        let [some, others] = [0, 1].map(|first| all.iter().copied().skip(first).step_by(2).collect::<Vec<_>>());
+        let (some, others) = std::thread::scope(|scope| {
+            let some = scope.spawn(|| whole(&some));
+            let others = whole(&others);
+            (some.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), others)
+        });
+        match some?.zip(others?) {
+            Some((some, others)) => each(&beside(&some, &others)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The columns of both, row by row. A column both have is taken from the first.
+fn beside(some: &RecordBatch, others: &RecordBatch) -> Result<RecordBatch, ReadFailure> {
+    let both = [some, others].map(|batch| batch.schema());
+    let fields = both.iter().flat_map(|schema| schema.fields().iter().cloned()).collect::<Vec<_>>();
+    let columns = some.columns().iter().chain(others.columns()).cloned().collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

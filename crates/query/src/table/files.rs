@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
-use decklog_store::table::{COLUMNS, Column, StoredFile};
+use decklog_store::table::{COLUMNS, Column, ColumnType, StoredFile};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
@@ -25,8 +25,11 @@ use parquet::file::statistics::Statistics;
 use tokio::runtime::Runtime;
 
 use super::TableFile;
+use super::bounds;
 use super::place::Span;
 
+/// Threads that wait for the disk. Each keeps memory of its own, so there are few.
+const DISK_THREADS: usize = 4;
 /// Bytes of footers that are kept.
 const FOOTER_BYTES: usize = 64 << 20;
 
@@ -91,6 +94,18 @@ impl OpenFile {
         self.groups()[group].column(self.leaf(column)?).statistics()
     }
 
+    /// How many rows of a group have no value in a column, if the footer says so.
+    pub(super) fn n_missing(&self, group: usize, column: Column) -> Option<u64> {
+        let chunk = self.groups()[group].column(self.leaf(column)?);
+        let whole = |count: i64| u64::try_from(count).ok();
+        match chunk.definition_level_histogram() {
+            // At level 0 not even the column's root is there.
+            Some(levels) if chunk.column_descr().max_def_level() > 0 => levels.get(0).and_then(whole),
+            _ if column.info().kind == ColumnType::Words => None,
+            _ => chunk.statistics()?.null_count_opt(),
+        }
+    }
+
     /// The places of a group's rows.
     pub(crate) fn span(&self, group: usize) -> Span {
         let bounds = |column| match self.statistics(group, column)? {
@@ -141,7 +156,12 @@ impl FileReader {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn start() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("decklog-search").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(DISK_THREADS)
+            .thread_name("decklog-search")
+            .enable_all()
+            .build()?;
         Ok(Self { runtime: Some(runtime), footers: Mutex::default() })
     }
 
@@ -173,7 +193,8 @@ impl FileReader {
         Ok(open)
     }
 
-    /// Calls `each` with the selected rows of a group, batch by batch, of `columns`; those the file lacks are left out.
+    /// Calls `each` with the selected rows of a group, batch by batch, of `columns`; those the file lacks are left out,
+    /// and those of which it says that no selected row has a value.
     pub(crate) fn read(
         &self,
         file: &OpenFile,
@@ -183,7 +204,12 @@ impl FileReader {
         batch_rows: usize,
         each: &mut dyn FnMut(&RecordBatch) -> Result<(), ReadFailure>,
     ) -> Result<(), ReadFailure> {
-        let roots = columns.iter().filter_map(|column| file.roots[column.index()]);
+        let wanted = columns.iter().filter(|column| !bounds::is_empty(file, group, **column, selection));
+        let mut roots: Vec<usize> = wanted.filter_map(|column| file.roots[column.index()]).collect();
+        if roots.is_empty() {
+            // One is read all the same, to count the rows.
+            roots.extend(file.roots[Column::Seq.index()].or_else(|| columns.iter().find_map(|column| file.roots[column.index()])));
+        }
         let mask = ProjectionMask::roots(file.metadata.parquet_schema(), roots);
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.file.clone(), file.metadata.clone())
             .with_row_groups(vec![group])

@@ -57,7 +57,11 @@ impl<'f, 'a> Looking<'f, 'a> {
     fn step<S: Sink>(&mut self, sink: &mut S, ranges: &[Range<usize>], step: Cost, is_first: bool) -> Result<Vec<Range<usize>>, ReadFailure> {
         let condition = &self.finder.condition;
         let mut columns = condition.columns(step);
-        columns.extend(sink.columns());
+        // Where few rows are left, what is noted of them is read for them alone.
+        let is_deferred = !sink.wants_lines() && !sink.columns().is_empty() && (step > Cost::Word || self.finder.narrowing.wants_one_value());
+        if !is_deferred {
+            columns.extend(sink.columns());
+        }
         if is_first && !self.wants_all {
             columns.extend([Column::Time, Column::Seq]);
         }
@@ -68,7 +72,7 @@ impl<'f, 'a> Looking<'f, 'a> {
             // Every row matches and nobody looks at any column.
             columns.push(Column::Seq);
         }
-        let mut undecided: Vec<Range<usize>> = Vec::new();
+        let (mut undecided, mut found): (Vec<Range<usize>>, Vec<Range<usize>>) = (Vec::new(), Vec::new());
         let (unit, reader) = (self.unit, self.finder.reader);
         let mut numbers = ranges.iter().cloned().flatten();
         reader.read(&unit.open, unit.group, &columns, selection(ranges, unit), BATCH_ROWS, &mut |batch| {
@@ -89,12 +93,32 @@ impl<'f, 'a> Looking<'f, 'a> {
                 }
             }
             self.tally.n_matched += self.at.len() as u64;
-            if !self.at.is_empty() {
+            if is_deferred {
+                self.at.iter().for_each(|row| add_row(&mut found, self.numbers[*row] as usize));
+            } else if !self.at.is_empty() {
                 sink.take(&Matches { batch, rows: &rows, at: &self.at, file: unit.file, group: unit.group as u32, numbers: &self.numbers });
             }
             Ok(())
         })?;
+        if !found.is_empty() {
+            self.take_all(sink, &found)?;
+        }
         Ok(undecided)
+    }
+
+    /// Gives the sink rows that match, with its columns.
+    fn take_all<S: Sink>(&mut self, sink: &mut S, ranges: &[Range<usize>]) -> Result<(), ReadFailure> {
+        let (unit, reader) = (self.unit, self.finder.reader);
+        let mut numbers = ranges.iter().cloned().flatten();
+        reader.read(&unit.open, unit.group, &sink.columns(), selection(ranges, unit), BATCH_ROWS, &mut |batch| {
+            self.check_stop()?;
+            self.numbers.clear();
+            self.numbers.extend(numbers.by_ref().take(batch.num_rows()).map(|number| number as u32));
+            self.at.clear();
+            self.at.extend(0..batch.num_rows());
+            sink.take(&Matches { batch, rows: &Rows::new(batch), at: &self.at, file: unit.file, group: unit.group as u32, numbers: &self.numbers });
+            Ok(())
+        })
     }
 
     /// Rules out rows whose place is not wanted, and counts the others.

@@ -41,6 +41,11 @@ impl Narrowing {
         Self { expression, columns, required }
     }
 
+    /// Whether a column must hold one of some texts: few rows do.
+    pub(crate) fn wants_one_value(&self) -> bool {
+        !self.required.is_empty()
+    }
+
     /// The rows of a group that may match and may be wanted; `None` if there are none.
     pub(crate) fn rows(&self, reader: &FileReader, file: &OpenFile, group: usize, places: &Places) -> Result<Option<Vec<Range<usize>>>, ReadFailure> {
         let n_rows = file.n_rows(group);

@@ -20,6 +20,9 @@ pub(crate) fn each<S: Send>(
     state: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, usize) -> Result<(), ReadFailure> + Sync,
 ) -> Result<(Vec<S>, Failures), ReadFailure> {
+    if n == 0 {
+        return if stop.is_stopped() { Err(ReadFailure::Stopped) } else { Ok((vec![state()], Vec::new())) };
+    }
     let next = AtomicUsize::new(0);
     let stopped = AtomicBool::new(false);
     let one = || {
@@ -43,7 +46,7 @@ pub(crate) fn each<S: Send>(
     };
     // Never on the calling thread: it may belong to a runtime, which would not let it wait for another one.
     let results: Vec<_> = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..n_threads.clamp(1, n.max(1))).map(|_| scope.spawn(one)).collect();
+        let handles: Vec<_> = (0..n_threads.clamp(1, n)).map(|_| scope.spawn(one)).collect();
         handles.into_iter().map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
     if stopped.into_inner() || stop.is_stopped() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use decklog_audit::Timestamp;
 use decklog_audit::access::Identity;
 use decklog_audit::filter::fields::Field;
 use decklog_audit::search::{self, Extent, FacetRequest, HistogramRequest, Order, SearchError, SearchRequest, SearchSummary, Searcher, SeqRange, Stop};
-use decklog_audit::{Event, Timestamp};
 use http::Uri;
 use serde::Serialize;
 
@@ -119,8 +119,10 @@ pub(crate) async fn facets(
     parameters.finish()?;
     let names: Vec<String> = fields.iter().map(Field::to_string).collect();
     let facts = MarkFacts { fields: names.clone(), ..MarkFacts::new("facets", &question.filter_text, question.range) };
-    let asked = FacetRequest { fields, n_top, prefix };
-    let (facets, summary) = count(&shared, (&identity, &request_id), facts, question, asof, move |searcher, request| searcher.facets(request, &asked)).await?;
+    let asked = FacetRequest { fields: fields.clone(), n_top, prefix };
+    let (facets, mut summary) =
+        count(&shared, (&identity, &request_id), facts, question, asof, move |searcher, request| searcher.facets(request, &asked)).await?;
+    summary.gaps.extend(fields.iter().zip(&facets).filter_map(|(field, facets)| facets.gap(field)));
     let facet = |(field, facet): (String, search::Facets)| FacetBody {
         field,
         values: facet.top.into_iter().map(|count| ValueBody { value: count.value, events: count.n_events }).collect(),
@@ -170,7 +172,7 @@ pub(crate) async fn extent(
     parameters.finish()?;
     let facts = MarkFacts::new("extent", &question.filter_text, question.range);
     let (extent, summary) = count(&shared, (&identity, &request_id), facts, question, asof, move |searcher, request| {
-        if of_everything { searcher.extent().map(|extent| (extent, SearchSummary::default())) } else { extent_of(searcher, request) }
+        if of_everything { searcher.extent(&request.stop) } else { extent_of(searcher, request) }
     })
     .await?;
     let text = |time: Timestamp| time.rfc3339_nano();
@@ -190,9 +192,7 @@ pub(crate) async fn extent(
 fn extent_of(searcher: &dyn Searcher, request: &SearchRequest) -> Result<(Extent, SearchSummary), SearchError> {
     let mut extent = Extent::default();
     let summary = searcher.search(request, &mut |hit| {
-        extent.n_events += 1;
-        let is_final = std::str::from_utf8(hit.line).ok().and_then(|line| Event::decode(line).ok()).is_some_and(|event| event.is_final());
-        extent.n_requests += u64::from(is_final);
+        extent.add(&hit);
         let (first, last) = extent.times.unwrap_or((hit.time, hit.time));
         extent.times = Some((first.min(hit.time), last.max(hit.time)));
         ControlFlow::Continue(())

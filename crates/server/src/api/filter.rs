@@ -102,7 +102,7 @@ pub(crate) async fn get(
 async fn values(shared: &Shared, asking: Asking<'_>, wanted: WantedValues, question: Question, asof: u64) -> Vec<FacetCount> {
     let (identity, request_id) = asking;
     let asked_for = format!("{}:{}*", wanted.field, wanted.prefix);
-    let mark = shared.marks.begin(identity, request_id.as_str(), MarkFacts::new("completion", &asked_for, question.range));
+    let mark = shared.marks.begin_completion(identity, request_id.as_str(), MarkFacts::new("completion", &asked_for, question.range));
     let Ok(Ok(permit)) = tokio::time::timeout(VALUES_PATIENCE, shared.limits.query(identity)).await else { return Vec::new() };
     let request = SearchRequest {
         filter: question.filter,
@@ -118,7 +118,9 @@ async fn values(shared: &Shared, asking: Asking<'_>, wanted: WantedValues, quest
     let Ok((mut facets, _)) = search.answer(VALUES_PATIENCE, move |searcher, request| searcher.facets(request, &asked)).await else { return Vec::new() };
     let mut counts = facets.pop().unwrap_or_default().top;
     counts.retain(|count| !count.value.is_empty() && count.value.len() <= MAX_VALUE_BYTES);
-    mark.add(counts.len() as u64);
+    if let Some(mark) = mark {
+        mark.add(counts.len() as u64);
+    }
     counts
 }
 

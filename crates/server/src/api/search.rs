@@ -1,4 +1,4 @@
-//! Searches off the async threads: each on tokio's blocking pool, counted, marked, and stopped when nobody
+//! Searches off the async threads: each on a thread of its own, counted, marked, and stopped when nobody
 //! waits for it any more.
 
 use std::ops::ControlFlow;
@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use decklog_audit::search::{Hit, SearchError, SearchRequest, SearchSummary, Searcher, Stop};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::background;
 use crate::limits::QueryPermit;
 use crate::metrics::{QueryResult, ServerMetrics};
 use crate::problem::{Problem, ProblemKind};
@@ -44,7 +44,7 @@ impl Search {
         let _abandoned = StopWhenDropped(stop.clone());
         let time_is_over = Arc::new(AtomicBool::new(false));
         let over = time_is_over.clone();
-        let task = spawn_blocking(move || {
+        let task = background::run(move || {
             let started = std::time::Instant::now();
             let result = ask(&*self.searcher, &self.request);
             let counted = match (over.load(Ordering::Relaxed), self.request.stop.is_stopped()) {
@@ -58,7 +58,7 @@ impl Search {
         });
         match timeout(patience, task).await {
             Ok(Ok(result)) => result.map_err(problem_of),
-            Ok(Err(panicked)) => Err(Problem::internal(format!("a search broke: {panicked}"))),
+            Ok(Err(broken)) => Err(Problem::internal(broken.to_string())),
             Err(_) => {
                 time_is_over.store(true, Ordering::Relaxed);
                 stop.stop();

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::outlet::{self, COMPLETE, Outlet, RETURNED};
 use super::parameters::Parameters;
+use crate::background;
 use crate::front::RequestId;
 use crate::mark::{Mark, MarkFacts};
 use crate::metrics::QueryResult;
@@ -67,7 +68,8 @@ pub(crate) async fn post(
     let mark = shared.marks.begin(&identity, request_id.as_str(), facts);
     let permit = shared.limits.query(&identity).await?;
     let (outlet, inlet) = outlet::channel(shared.limits.config.stalled, request.stop.clone());
-    tokio::task::spawn_blocking(move || {
+    // Its end is the stream's end, however it comes.
+    let _running = background::run(move || {
         let _permit = permit;
         run(&shared, &request, &mark, outlet);
     });

@@ -14,6 +14,7 @@ use super::events::About;
 use super::outlet::{self, COMPLETE, Outlet, RETURNED};
 use super::parameters::Parameters;
 use super::search::{problem_of, result_of};
+use crate::background;
 use crate::front::RequestId;
 use crate::mark::{Mark, MarkFacts};
 use crate::metrics::QueryResult;
@@ -53,7 +54,8 @@ pub(super) async fn events(shared: Arc<Shared>, identity: Identity, request_id: 
         stop: Stop::default(),
     };
     let (outlet, inlet) = outlet::channel(shared.limits.config.stalled, request.stop.clone());
-    tokio::task::spawn_blocking(move || {
+    // Its end is the stream's end, however it comes.
+    let _running = background::run(move || {
         let _permit = permit;
         run(&shared, &request, form, &mark, outlet);
     });

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use super::parameters::Parameters;
 use super::search::problem_of;
+use crate::background;
 use crate::front::RequestId;
 use crate::mark::{Mark, MarkFacts};
 use crate::problem::{ParameterError, Problem};
@@ -195,7 +196,7 @@ impl Tail {
     async fn skip(&mut self, end: u64) -> Result<Bytes, Option<Bytes>> {
         let request = self.request(SeqRange { from: Some(self.position), until: Some(end) }, None);
         let searcher = self.shared.parts.searcher.clone();
-        let counting = tokio::task::spawn_blocking(move || {
+        let counting = background::run(move || {
             let mut skipped = 0u64;
             let result = searcher.search(&request, &mut |_| {
                 skipped += 1;
@@ -222,7 +223,7 @@ impl Tail {
         let until = seqs.until.unwrap_or(self.position);
         // The newest events come whole, since a slice in the middle could not be resumed by position.
         let slice_bytes = if limit.is_some() { usize::MAX } else { self.shared.tail.slice_bytes };
-        let searching = tokio::task::spawn_blocking(move || {
+        let searching = background::run(move || {
             let mut slice = Slice { frames: Vec::new(), position: until };
             let result = searcher.search(&request, &mut |hit| {
                 let head = format!("id: {}\nevent: audit\ndata: ", hit.seq);

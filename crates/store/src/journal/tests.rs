@@ -288,7 +288,7 @@ fn on_a_full_disk_a_reader_that_is_never_overtaken_misses_nothing() {
     for is_there in [true, false] {
         let mut stage = Stage::new();
         stage.config.max_size = Some(900);
-        stage.config.reserve = 0;
+        stage.config.reserve = 4_000;
         stage.config.recent_bytes = 0;
         stage.config.never_overtaken = vec!["only".to_owned()];
         let (journal, mut writer) = stage.open();
@@ -298,7 +298,7 @@ fn on_a_full_disk_a_reader_that_is_never_overtaken_misses_nothing() {
         }
         let used: u64 =
             ["/data/journal", "/data/journal/cursors"].iter().flat_map(|dir| stage.files.list(Path::new(dir)).unwrap()).map(|entry| entry.size).sum();
-        stage.files.set_capacity(Some(used + 100));
+        stage.files.set_capacity(Some(used + stage.config.reserve + 50));
         assert!(matches!(append(&journal, &mut writer, batch(&[20])), Err(AppendError::Full { .. })), "refused rather than lost");
         let mut reader = reader.unwrap_or_else(|| journal.reader("only", StartFrom::Earliest).unwrap());
         assert_eq!(read(&mut reader), (0..20).map(Ok).collect::<Vec<_>>());

@@ -17,10 +17,9 @@ use super::log::{NewFile, Operation, TableChange};
 use super::merge;
 use super::plan::{Merge, Thoroughness, Why, expired, next_merge};
 use super::read::StoredFile;
-use super::schema::{memory_schema, stored_schema};
+use super::schema::memory_schema;
 use super::shared::Shared;
 use super::snapshot::DataFile;
-use super::stats::stats_json;
 
 /// Bytes of lines that a batch of one input may have, about.
 const BATCH_BYTES: u64 = 2 << 20;
@@ -50,7 +49,7 @@ pub(super) fn run(shared: &Shared, thoroughness: Thoroughness) -> Result<Compact
         sum.bytes_before += merge.iter().map(|file| file.size).sum::<u64>();
         sum.bytes_after += new_files.iter().map(|file| file.size).sum::<u64>();
         let at = shared.now();
-        shared.commit(&TableChange { operation: Operation::Compaction, adds: new_files, removes: merge, transaction: None, at })?;
+        shared.commit(&TableChange { operation: Operation::Compaction, adds: new_files, removes: merge, transaction: None, lost: Vec::new(), at })?;
         shared.metrics.compacted();
     }
     Ok(sum)
@@ -74,15 +73,7 @@ fn merge_files(shared: &Shared, files: &Merge) -> Result<Vec<NewFile>, WriteErro
         Ok::<(), WriteError>(())
     })?;
     // One file, whatever its size: were there as many as before, there would be no end of merging.
-    if n_rows == 0 { Ok(Vec::new()) } else { Ok(vec![put(shared, day, writer, n_rows)?]) }
-}
-
-fn put(shared: &Shared, day: i32, writer: FileWriter, n_rows: u64) -> Result<NewFile, WriteError> {
-    let (bytes, metadata) = writer.finish()?;
-    let path = shared.new_path(day);
-    let size = bytes.len() as u64;
-    shared.put(&path, bytes.into())?;
-    Ok(NewFile { path, day, size, n_rows, stats_json: stats_json(&metadata, &stored_schema()) })
+    if n_rows == 0 { Ok(Vec::new()) } else { Ok(vec![shared.put_file(writer, day, n_rows, |path, bytes| shared.put(path, bytes))?]) }
 }
 
 /// A file of the table being read.
@@ -141,7 +132,14 @@ pub(super) fn retire(shared: &Shared) -> Result<Vec<Retired>, WriteError> {
             n_rows: files.iter().filter_map(|file| file.n_rows).sum(),
             n_bytes: files.iter().map(|file| file.size).sum(),
         };
-        shared.commit(&TableChange { operation: Operation::Retention, adds: Vec::new(), removes: files, transaction: None, at: shared.now() })?;
+        shared.commit(&TableChange {
+            operation: Operation::Retention,
+            adds: Vec::new(),
+            removes: files,
+            transaction: None,
+            lost: Vec::new(),
+            at: shared.now(),
+        })?;
         super::mark::leave(shared, &of_day);
         retired.push(of_day);
     }

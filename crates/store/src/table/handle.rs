@@ -22,7 +22,6 @@ use super::vacuum::Vacuumed;
 use super::writer::{Step, Writer};
 use crate::journal::{LocalJournal, StartFrom};
 use crate::metrics::TableMetrics;
-use crate::testing::wait;
 
 /// The name of the journal's reader that fills the table.
 /// The name of the reader that fills the table, for [`crate::JournalConfig::never_overtaken`].
@@ -31,8 +30,8 @@ pub const TABLE_READER: &str = "table";
 const CARE: Duration = Duration::from_secs(10);
 /// How long a flush waits for a table that cannot be written.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a thread waits at most before it looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long a flush waits at most before it looks whether it is to end: `Stop` wakes nobody.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// See the module.
 pub struct Table {
@@ -134,6 +133,7 @@ impl Table {
     pub fn flush(&self, stop: &Stop) -> Result<(), WriteError> {
         let end = self.journal.next_seq();
         self.wanted.fetch_max(end, Ordering::AcqRel);
+        self.shared.wake();
         let mut failing_since = None;
         while self.written.load(Ordering::Acquire) < end {
             match self.shared.failure() {
@@ -148,8 +148,7 @@ impl Table {
             if self.shared.stop.is_stopped() || stop.is_stopped() {
                 return Err(WriteError::Closed);
             }
-            self.shared.wake();
-            self.shared.pause(Duration::from_millis(20));
+            self.shared.pause(LOOK);
         }
         Ok(())
     }
@@ -251,18 +250,26 @@ fn fill(running: Running, writer: Writer) {
 fn work(writer: &mut Writer, journal: &LocalJournal, shared: &Shared, written: &AtomicU64, wanted: &AtomicU64) -> Result<(), WriteError> {
     let step = writer.step()?;
     if writer.is_flushed() {
-        written.fetch_max(writer.reader.position(), Ordering::AcqRel);
+        note_written(writer, shared, written);
     }
     let Step::Idle(patience) = step else { return Ok(()) };
     if wanted.load(Ordering::Acquire) > written.load(Ordering::Acquire) {
         writer.flush()?;
-        written.fetch_max(writer.reader.position(), Ordering::AcqRel);
+        note_written(writer, shared, written);
         return Ok(());
     }
     if !shared.stop.is_stopped() {
-        wait(journal.wait_beyond(writer.reader.position(), patience.min(LOOK)));
+        shared.wait_for_records(journal, writer.reader.position(), patience);
     }
     Ok(())
+}
+
+/// Tells those who flush how far it is.
+fn note_written(writer: &Writer, shared: &Shared, written: &AtomicU64) {
+    let position = writer.reader.position();
+    if written.fetch_max(position, Ordering::AcqRel) < position {
+        shared.tell_written();
+    }
 }
 
 /// Compacts, retires and vacuums now and then, until the table closes.
@@ -282,7 +289,7 @@ fn tend(running: &Running) {
         }
         let until = shared.clock.uptime() + CARE;
         while !shared.stop.is_stopped() && shared.clock.uptime() < until {
-            shared.pause(LOOK);
+            shared.pause(CARE);
         }
     }
 }

@@ -6,16 +6,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use decklog_audit::Timestamp;
-use decklog_audit::journal::Batch;
+use decklog_audit::journal::{Batch, Journal};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::WriteError;
 use super::config::TableConfig;
-use super::log::{TableChange, TableLog, day_directory};
+use super::file::FileWriter;
+use super::log::{NewFile, TableChange, TableLog, day_directory};
+use super::schema::stored_schema;
 use super::snapshot::TableSnapshot;
+use super::stats::stats_json;
 use crate::clock::Clock;
+use crate::journal::LocalJournal;
 use crate::metrics::TableMetrics;
+use crate::testing::wait;
 
 /// Hands a mark to the journal.
 pub(super) type Marker = Box<dyn Fn(Batch) + Send + Sync>;
@@ -39,6 +44,8 @@ pub(super) struct Shared {
     /// Held by who merges or removes files: two at once would plan with the same ones.
     care: Mutex<()>,
     woken: Condvar,
+    /// Wakes the thread that fills the table; one that is awake just then sees it when it would sleep next.
+    to_fill: tokio::sync::Notify,
     /// Distinguishes files of one process; with the process' start it is unique.
     next_file: std::sync::atomic::AtomicU64,
     started: i64,
@@ -69,10 +76,12 @@ impl Shared {
             sleeping: Mutex::default(),
             care: Mutex::default(),
             woken: Condvar::new(),
+            to_fill: tokio::sync::Notify::new(),
             next_file: std::sync::atomic::AtomicU64::new(1),
             started,
         };
         shared.count(&shared.snapshot());
+        shared.metrics.set_table_writable(true);
         Ok(shared)
     }
 
@@ -85,7 +94,7 @@ impl Shared {
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
         match &self.runtime {
             Some(runtime) => runtime.block_on(future),
-            None => crate::testing::wait(future),
+            None => wait(future),
         }
     }
 
@@ -106,6 +115,21 @@ impl Shared {
     pub(super) fn new_path(&self, day: i32) -> String {
         let number = self.next_file.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         format!("{}/{:016x}-{number:06}.parquet", day_directory(day), self.started)
+    }
+
+    /// Ends a file of `n_rows` rows of that day, puts it in its place with `put`, and says what a commit has to name.
+    pub(super) fn put_file(
+        &self,
+        writer: FileWriter,
+        day: i32,
+        n_rows: u64,
+        put: impl FnOnce(&str, Bytes) -> Result<(), WriteError>,
+    ) -> Result<NewFile, WriteError> {
+        let (bytes, metadata) = writer.finish()?;
+        let path = self.new_path(day);
+        let size = bytes.len() as u64;
+        put(&path, bytes.into())?;
+        Ok(NewFile { path, day, size, n_rows, stats_json: stats_json(&metadata, &stored_schema()) })
     }
 
     pub(super) fn put(&self, path: &str, bytes: Bytes) -> Result<(), WriteError> {
@@ -136,6 +160,7 @@ impl Shared {
     }
 
     pub(super) fn note_failure(&self, failure: Option<String>) {
+        self.metrics.set_table_writable(failure.is_none());
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
@@ -151,16 +176,28 @@ impl Shared {
         }
     }
 
+    /// Waits for a record behind `position`, at longest until [`Shared::wake`] or [`Shared::close`].
+    pub(super) fn wait_for_records(&self, journal: &LocalJournal, position: u64, patience: Duration) {
+        let woken = std::pin::pin!(self.to_fill.notified());
+        wait(futures_util::future::select(woken, journal.wait_beyond(position, patience)));
+    }
+
     /// Ends all pauses, and lets threads look whether they are to end.
     pub(super) fn close(&self) {
         let guard = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
         self.stop.stop();
         drop(guard);
+        self.wake();
+    }
+
+    /// Ends all pauses, and lets the thread that fills the table look at once.
+    pub(super) fn wake(&self) {
+        self.to_fill.notify_one();
         self.woken.notify_all();
     }
 
-    /// Ends all pauses.
-    pub(super) fn wake(&self) {
+    /// Lets those who wait for what was written look.
+    pub(super) fn tell_written(&self) {
         self.woken.notify_all();
     }
 

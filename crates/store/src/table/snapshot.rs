@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use decklog_audit::Timestamp;
 
+use super::lost::Lost;
 use super::stats::FileStats;
 
 /// One version of the table.
@@ -24,6 +25,11 @@ impl TableSnapshot {
     /// The version of `application`'s work that the table has, if any.
     pub fn transaction(&self, application: &str) -> Option<i64> {
         self.transactions.get(application).copied()
+    }
+
+    /// What the table could not get of `journal`, since it was damaged there.
+    pub fn lost(&self, journal: &str) -> Vec<Lost> {
+        Lost::of(self.transactions.iter().filter_map(|(application, last)| Some((application.as_str(), u64::try_from(*last).ok()?))), journal)
     }
 
     /// Bytes of all files.

@@ -16,10 +16,9 @@ use super::WriteError;
 use super::buffer::RowBuffer;
 use super::config::TableConfig;
 use super::file::{Effort, FileWriter, sorted_days};
-use super::log::{NewFile, Operation, TableChange};
-use super::schema::stored_schema;
+use super::log::{Operation, TableChange};
+use super::lost::Lost;
 use super::shared::Shared;
-use super::stats::stats_json;
 
 /// Fills a table from a journal.
 pub(super) struct Writer {
@@ -28,7 +27,9 @@ pub(super) struct Writer {
     /// The name under which the table notes how far it is.
     pub(super) journal: String,
     buffer: RowBuffer,
-    /// Uptime at which the oldest row in the buffer came.
+    /// What the journal could not give, to be noted with the next commit.
+    lost: Vec<Lost>,
+    /// Uptime at which the oldest of what waits came.
     oldest: Option<Duration>,
     /// The sequence number after the last record looked at.
     next_seq: u64,
@@ -46,7 +47,7 @@ pub(super) enum Step {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, reader: Box<dyn Reader>, journal: String) -> Self {
         let next_seq = reader.position();
-        Self { shared, reader, journal, buffer: RowBuffer::default(), oldest: None, next_seq }
+        Self { shared, reader, journal, buffer: RowBuffer::default(), lost: Vec::new(), oldest: None, next_seq }
     }
 
     fn config(&self) -> &TableConfig {
@@ -55,7 +56,7 @@ impl Writer {
 
     /// Whether nothing it has read waits to be written.
     pub(super) fn is_flushed(&self) -> bool {
-        self.buffer.n_rows() == 0
+        self.buffer.n_rows() == 0 && self.lost.is_empty()
     }
 
     /// Reads one block, or writes what is due.
@@ -82,6 +83,11 @@ impl Writer {
             Next::Gap(gap) => {
                 tracing::error!(from_seq = gap.from_seq, to_seq = gap.to_seq, reason = gap.reason, "records the table cannot get");
                 self.next_seq = gap.to_seq;
+                let from_seq = gap.from_seq.max(self.shared.done(&self.journal));
+                if from_seq < gap.to_seq {
+                    Lost::push(&mut self.lost, Lost { from_seq, to_seq: gap.to_seq, before: self.shared.now() });
+                    self.oldest.get_or_insert(now);
+                }
                 Ok(Step::Worked)
             }
             Next::End => Ok(Step::Idle(waited.map_or(self.config().flush_every, |waited| self.config().flush_every.saturating_sub(waited)))),
@@ -94,24 +100,21 @@ impl Writer {
         self.flush()
     }
 
-    /// Writes the rows that wait, if any, and moves the cursor behind them.
+    /// Writes what waits, if anything, and moves the cursor behind it.
     pub(super) fn flush(&mut self) -> Result<(), WriteError> {
         let batch = self.buffer.take();
+        let lost = std::mem::take(&mut self.lost);
         self.oldest = None;
-        if batch.num_rows() > 0 {
+        if batch.num_rows() > 0 || !lost.is_empty() {
             let began = self.shared.clock.uptime();
             let mut adds = Vec::new();
             for (day, rows) in sorted_days(&batch)? {
                 let mut file = FileWriter::new(Effort::Flush)?;
                 file.push(&rows)?;
-                let (bytes, metadata) = file.finish()?;
-                let path = self.shared.new_path(day);
-                let size = bytes.len() as u64;
-                self.put_patiently(&path, bytes)?;
-                adds.push(NewFile { path, day, size, n_rows: rows.num_rows() as u64, stats_json: stats_json(&metadata, &stored_schema()) });
+                adds.push(self.shared.put_file(file, day, rows.num_rows() as u64, |path, bytes| self.put_patiently(path, &bytes))?);
             }
             let transaction = Some((self.journal.clone(), i64::try_from(self.next_seq - 1).unwrap_or(i64::MAX)));
-            let change = TableChange { operation: Operation::Write, adds, removes: Vec::new(), transaction, at: self.shared.now() };
+            let change = TableChange { operation: Operation::Write, adds, removes: Vec::new(), transaction, lost, at: self.shared.now() };
             self.commit_patiently(&change)?;
             self.shared.flushed(batch.num_rows(), self.shared.clock.uptime().saturating_sub(began));
         }
@@ -119,8 +122,7 @@ impl Writer {
         Ok(())
     }
 
-    fn put_patiently(&self, path: &str, bytes: Vec<u8>) -> Result<(), WriteError> {
-        let bytes = bytes::Bytes::from(bytes);
+    fn put_patiently(&self, path: &str, bytes: &bytes::Bytes) -> Result<(), WriteError> {
         self.patiently("a file could not be written", || self.shared.put(path, bytes.clone()))
     }
 

@@ -58,17 +58,18 @@ pub(crate) fn write(name: &str, transaction: Option<(&str, i64)>) -> TableChange
         adds: vec![file(name)],
         removes: Vec::new(),
         transaction: transaction.map(|(application, version)| (application.to_owned(), version)),
+        lost: Vec::new(),
         at: now(),
     }
 }
 
 /// Puts another file in the place of the named ones.
 pub(crate) fn compact(snapshot: &TableSnapshot, from: &[&str], to: &str) -> TableChange {
-    TableChange { operation: Operation::Compaction, adds: vec![file(to)], removes: named(snapshot, from), transaction: None, at: now() }
+    TableChange { operation: Operation::Compaction, adds: vec![file(to)], removes: named(snapshot, from), transaction: None, lost: Vec::new(), at: now() }
 }
 
 pub(crate) fn retire(snapshot: &TableSnapshot, names: &[&str]) -> TableChange {
-    TableChange { operation: Operation::Retention, adds: Vec::new(), removes: named(snapshot, names), transaction: None, at: now() }
+    TableChange { operation: Operation::Retention, adds: Vec::new(), removes: named(snapshot, names), transaction: None, lost: Vec::new(), at: now() }
 }
 
 fn named(snapshot: &TableSnapshot, names: &[&str]) -> Vec<Arc<DataFile>> {

@@ -164,12 +164,12 @@ fn with_table(config: &Config, vacuum_after: Option<Duration>, work: impl FnOnce
         // Its care is the server's: nothing has to be asked of it.
         if failure.code == "in-use" { failure.help("the server does this by itself; stop it first, or wait") } else { failure }
     })?;
-    let done = match &store.table {
+    let done = match store.table.get() {
         Ok(table) => work(table)
             .and_then(|()| table.vacuum(vacuum_after.unwrap_or(table_config(config).vacuum_after)))
             .map(|_| TableSnapshot::clone(&table.snapshot()))
             .map_err(|error| Failure::failed("table", whole_reason(&error))),
-        Err(reason) => Err(Failure::failed("table", reason.clone())),
+        Err(reason) => Err(Failure::failed("table", reason)),
     };
     store.close();
     Ok(done?)

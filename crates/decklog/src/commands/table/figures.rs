@@ -61,7 +61,7 @@ impl Figures {
         let snapshot = snapshot(config)?;
         let next_seq = snapshot.as_ref().map_or(1, |snapshot| next_seq(snapshot));
         Ok(Self {
-            place: config.table_place().to_string(),
+            place: crate::place::of_config(config)?.to_string(),
             version: snapshot.as_ref().map(|snapshot| snapshot.version),
             days: snapshot.as_ref().map(|snapshot| by_day(snapshot)).unwrap_or_default(),
             behind: behind(&view, next_seq, now),
@@ -126,7 +126,7 @@ impl Figures {
 
 /// The newest version of the table of `config`, if there is one.
 pub(super) fn snapshot(config: &Config) -> Result<Option<std::sync::Arc<TableSnapshot>>, Failure> {
-    let log = TableLog::open_existing(&config.table_place()).map_err(|error| Failure::failed("table", whole_reason(&error)))?;
+    let log = TableLog::open_existing(&crate::place::of_config(config)?).map_err(|error| Failure::failed("table", whole_reason(&error)))?;
     Ok(log.map(|log| log.snapshot()))
 }
 

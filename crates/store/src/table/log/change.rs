@@ -6,6 +6,7 @@ use std::sync::Arc;
 use decklog_audit::Timestamp;
 use serde_json::json;
 
+use super::super::lost::Lost;
 use super::super::snapshot::DataFile;
 use super::actions::{Add, Line, Remove, Transaction, encode_path};
 use super::error::CommitError;
@@ -24,6 +25,8 @@ pub struct TableChange {
     /// An application (for decklog: a journal's id) and how far its work goes with this change. A table that has
     /// that version or a later one already is not changed.
     pub transaction: Option<(String, i64)>,
+    /// What that application lost on its way here.
+    pub lost: Vec<Lost>,
     /// The time of day.
     pub at: Timestamp,
 }
@@ -103,14 +106,17 @@ impl TableChange {
             "engineInfo": concat!("decklog/", env!("CARGO_PKG_VERSION")),
             "txnId": id,
         });
-        let transaction = self.transaction.iter().map(|(application, version)| Line {
-            txn: Some(Transaction { app_id: application.clone(), version: *version, last_updated: Some(at) }),
-            ..Line::default()
-        });
+        let lost = self.transaction.iter().flat_map(|(application, _)| self.lost.iter().map(|lost| lost.transaction(application)));
+        let transactions = self
+            .transaction
+            .iter()
+            .cloned()
+            .chain(lost)
+            .map(|(app_id, version)| Line { txn: Some(Transaction { app_id, version, last_updated: Some(at) }), ..Line::default() });
         let removes = self.removes.iter().map(|file| Line { remove: Some(self.remove(file, at)), ..Line::default() });
         let adds = self.adds.iter().map(|file| Line { add: Some(self.add(file, at)), ..Line::default() });
         let info = Line { commit_info: Some(info), ..Line::default() };
-        std::iter::once(info).chain(transaction).chain(removes).chain(adds).collect()
+        std::iter::once(info).chain(transactions).chain(removes).chain(adds).collect()
     }
 
     fn add(&self, file: &NewFile, at: i64) -> Add {
