@@ -63,7 +63,7 @@ impl Origin {
         match self {
             Self::Named(path) => Kubeconfig::read(std::slice::from_ref(path))?.access(context),
             Self::Listed(paths) => {
-                let there: Vec<PathBuf> = paths.iter().filter(|path| path.exists()).cloned().collect();
+                let there: Vec<PathBuf> = paths.iter().filter(|path| is_there(path)).cloned().collect();
                 if there.is_empty() {
                     return Err(KubeconfigError::NoneThere { paths: paths.clone() });
                 }
@@ -91,7 +91,12 @@ impl Origin {
 /// # Errors
 /// When there is no kubeconfig, or it does not say enough.
 pub(crate) fn find_access<'a>(flag: Option<&Path>, context: Option<&str>, variable: &dyn Fn(&str) -> Option<&'a str>) -> Result<Access, KubeconfigError> {
-    Origin::choose(flag, variable, &|path| path.exists())?.access(context)
+    Origin::choose(flag, variable, &is_there)?.access(context)
+}
+
+/// What cannot be looked at is there: reading it then says why.
+fn is_there(path: &Path) -> bool {
+    !matches!(path.try_exists(), Ok(false))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::client::tls::system_roots_by;
 use crate::config::{Config, KubernetesAuth};
 use crate::failure::Failure;
-use crate::kubernetes::{Api, Origin};
+use crate::kubernetes::{Api, ApiError, Origin};
 
 const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
@@ -78,14 +78,14 @@ impl Reviewer for Cluster {
         Box::pin(async move {
             // Without audiences the API server's own is meant: the tokens that kubectl uses.
             let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
-            let review: Review<TokenStatus> = self.0.post(TOKEN_REVIEWS, &body).await.map_err(failed)?;
+            let review: Review<TokenStatus> = self.0.post(TOKEN_REVIEWS, &body).await.map_err(|error| failed(&error))?;
             read_user(review.status)
         })
     }
 
     fn may<'a>(&'a self, user: &'a ClusterUser, verb: &'a str) -> BoxFuture<'a, Result<bool, ReviewError>> {
         Box::pin(async move {
-            let review: Review<AccessStatus> = self.0.post(ACCESS_REVIEWS, &access_review(user, verb)).await.map_err(failed)?;
+            let review: Review<AccessStatus> = self.0.post(ACCESS_REVIEWS, &access_review(user, verb)).await.map_err(|error| failed(&error))?;
             Ok(review.status.allowed && !review.status.denied)
         })
     }
@@ -117,7 +117,7 @@ fn access_review(user: &ClusterUser, verb: &str) -> serde_json::Value {
     })
 }
 
-fn failed(error: crate::kubernetes::ApiError) -> ReviewError {
+fn failed(error: &ApiError) -> ReviewError {
     let help = match error.status() {
         Some(http::StatusCode::FORBIDDEN) => "; decklog's account needs the ClusterRole system:auth-delegator",
         _ => "",
