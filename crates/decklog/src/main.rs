@@ -33,11 +33,6 @@ use crate::failure::{ErrorFormat, Exit};
 use crate::invoked::Invoked;
 use crate::output::Paint;
 
-/// Gives memory back that searches have used, and does not fall apart when many threads take and leave large pieces: with the
-/// system's, a server that had answered costly questions kept most of what they had needed (docs/decisions/154).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let environment: Vec<(String, String)> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
