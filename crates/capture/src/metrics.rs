@@ -1,7 +1,6 @@
 //! What is counted of every source, so that "is anything lost, where, why" has an answer: whatever arrives is
 //! acknowledged, a duplicate, or rejected with a reason.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use decklog_audit::Timestamp;
@@ -13,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::vitals::{AllVitals, Vitals};
+use crate::vitals::{AllVitals, BySource};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
@@ -108,7 +107,7 @@ impl CaptureMetrics {
     }
 
     /// How every source stands that anything came from, by source and cluster.
-    pub fn vitals(&self) -> BTreeMap<(Arc<str>, Arc<str>), Vitals> {
+    pub fn vitals(&self) -> BySource {
         self.vitals.all()
     }
 

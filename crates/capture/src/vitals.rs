@@ -68,9 +68,12 @@ fn decay(elapsed: Duration) -> f64 {
     (-elapsed.as_secs_f64() / RATE_WINDOW.as_secs_f64()).exp()
 }
 
-/// The vitals of all sources, by source and cluster. Copies share them. Bounded, as the names of sources are.
+/// The vitals by source and cluster.
+pub type BySource = BTreeMap<(Arc<str>, Arc<str>), Vitals>;
+
+/// The vitals of all sources. Copies share them. Bounded, as the names of sources are.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AllVitals(Arc<Mutex<BTreeMap<(Arc<str>, Arc<str>), Vitals>>>);
+pub(crate) struct AllVitals(Arc<Mutex<BySource>>);
 
 impl AllVitals {
     pub(crate) fn taken(&self, of: (&Arc<str>, &Arc<str>), n_stored: u64, n_duplicates: u64, newest: Option<Timestamp>, now: Timestamp) {
@@ -81,7 +84,7 @@ impl AllVitals {
         self.change(of, |vitals| vitals.rejected += n_events);
     }
 
-    pub(crate) fn all(&self) -> BTreeMap<(Arc<str>, Arc<str>), Vitals> {
+    pub(crate) fn all(&self) -> BySource {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

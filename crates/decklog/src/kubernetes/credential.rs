@@ -95,6 +95,9 @@ pub(crate) struct Credential {
     running: tokio::sync::Mutex<()>,
 }
 
+/// A client certificate and its key, in PEM.
+type Identity = (Vec<u8>, Vec<u8>);
+
 impl Credential {
     pub(super) fn new(access: &Access) -> Self {
         Self { login: access.login.clone(), certificate: access.certificate.clone(), given: Mutex::default(), running: tokio::sync::Mutex::default() }
@@ -145,7 +148,7 @@ impl Credential {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub(super) fn identity(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, CredentialError> {
+    pub(super) fn identity(&self) -> Result<Option<Identity>, CredentialError> {
         if let Some((certificate, key)) = self.kept().and_then(|given| given.identity) {
             return Ok(Some((certificate, key.reveal().as_bytes().to_vec())));
         }

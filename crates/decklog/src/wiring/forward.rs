@@ -142,7 +142,7 @@ fn open(settings: &Config, has_key: bool) -> Result<(Arc<LocalJournal>, Recorder
 /// The server's key. One that is not there is not made: hidden with another key, equal values would not be equal.
 fn existing_key(settings: &Config) -> Result<decklog_audit::redact::RedactionKey, Failure> {
     let path = settings.redaction_key_file();
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         let failure = Failure::usage("redaction-key", format!("there is no redaction key `{}`", path.display()));
         return Err(failure.help("copy the server's (redaction.key in its data directory), or leave --redaction-key-file out: then the server redacts"));
     }

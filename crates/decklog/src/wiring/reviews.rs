@@ -129,20 +129,20 @@ fn failed(error: &ApiError) -> ReviewError {
 mod tests {
     use super::*;
 
-    fn status(json: serde_json::Value) -> Result<Option<ClusterUser>, ReviewError> {
+    fn status(json: &serde_json::Value) -> Result<Option<ClusterUser>, ReviewError> {
         read_user(serde_json::from_value::<Review<TokenStatus>>(json!({"kind": "TokenReview", "status": json})).unwrap().status)
     }
 
     #[test]
     fn answers_of_kubernetes() {
         let user = status(
-            json!({"authenticated": true, "user": {"username": "alice", "groups": ["dev", "system:authenticated"], "extra": {"k": ["v"]}}, "audiences": ["a"]}),
+            &json!({"authenticated": true, "user": {"username": "alice", "groups": ["dev", "system:authenticated"], "extra": {"k": ["v"]}}, "audiences": ["a"]}),
         );
         let user = user.unwrap().unwrap();
         assert_eq!((user.name.as_str(), user.groups.len(), user.extra["k"].as_slice()), ("alice", 2, &["v".to_owned()][..]));
-        assert_eq!(status(json!({"user": {}, "error": "[invalid bearer token]"})).unwrap(), None);
-        assert_eq!(status(json!({})).unwrap(), None);
-        assert!(status(json!({"authenticated": true})).is_err());
+        assert_eq!(status(&json!({"user": {}, "error": "[invalid bearer token]"})).unwrap(), None);
+        assert_eq!(status(&json!({})).unwrap(), None);
+        assert!(status(&json!({"authenticated": true})).is_err());
     }
 
     #[test]

@@ -254,7 +254,7 @@ mod tests {
 
     use super::*;
 
-    fn service(path: &str, more: serde_json::Value) -> Service {
+    fn service(path: &str, more: &serde_json::Value) -> Service {
         let (namespace, name) = path.split_once('/').unwrap();
         let mut spec = json!({"clusterIP": "10.96.0.7", "selector": {"app": name}, "ports": [{"name": "https", "port": 7443, "targetPort": "https"}]});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn plain(path: &str) -> Service {
-        service(path, json!({}))
+        service(path, &json!({}))
     }
 
     #[test]
@@ -288,16 +288,16 @@ mod tests {
 
     #[test]
     fn services_of_the_same_pods_are_one() {
-        let headless = service("decklog/decklog", json!({"clusterIP": "None", "selector": {"app": "d"}}));
-        let clients = service("decklog/decklog-server", json!({"selector": {"app": "d"}}));
-        let metrics = service("decklog/decklog-forward", json!({"ports": [{"name": "metrics", "port": 9090}]}));
+        let headless = service("decklog/decklog", &json!({"clusterIP": "None", "selector": {"app": "d"}}));
+        let clients = service("decklog/decklog-server", &json!({"selector": {"app": "d"}}));
+        let metrics = service("decklog/decklog-forward", &json!({"ports": [{"name": "metrics", "port": 9090}]}));
         assert_eq!(choose(&[headless, clients, metrics]).unwrap().name, "decklog-server");
     }
 
     #[test]
     fn a_port_is_known_by_its_name_then_by_its_protocol_then_by_its_number() {
         let port =
-            |ports: serde_json::Value| of_service(&service("decklog/decklog", json!({"ports": ports}))).map(|found| (found.port, found.is_tls, found.target));
+            |ports: serde_json::Value| of_service(&service("decklog/decklog", &json!({"ports": ports}))).map(|found| (found.port, found.is_tls, found.target));
         let number = TargetPort::Number;
         assert_eq!(port(json!([{"name": "http", "port": 80}, {"name": "https", "port": 443, "targetPort": 7443}])), Ok((443, true, number(7443))));
         assert_eq!(port(json!([{"name": "web", "port": 443, "appProtocol": "https"}])), Ok((443, true, number(443))));
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(port(json!([{"port": 7080}])), Ok((7080, false, number(7080))));
         assert_eq!(port(json!([{"port": 7443}])), Ok((7443, true, number(7443))));
         assert_eq!(port(json!([{"port": 53, "protocol": "UDP", "name": "http"}])), Err(NotFound::NoPort("decklog/decklog".to_owned())));
-        assert_eq!(of_service(&service("decklog/decklog", json!({"selector": {}}))), Err(NotFound::NoSelector("decklog/decklog".to_owned())));
+        assert_eq!(of_service(&service("decklog/decklog", &json!({"selector": {}}))), Err(NotFound::NoSelector("decklog/decklog".to_owned())));
     }
 
     fn pod(name: &str, phase: &str, ready: &str) -> Pod {
