@@ -26,6 +26,7 @@ pub mod search;
 pub mod sink;
 pub mod timespec;
 pub mod access;
+pub mod policy;
 
 #[cfg(test)]
 mod recorded;

@@ -35,7 +35,7 @@ use super::memory::QueryPool;
 use super::output::Output;
 use super::planner::Planner;
 use super::snapshot::SqlSnapshot;
-use super::statement::{self, Asked};
+use super::statement::{self, Asked, Words};
 use super::stored::{Reading, STORE_URL};
 use super::tail::{JournalTail, TailCache};
 use super::views::VIEWS;
@@ -300,17 +300,26 @@ impl Question {
     }
 
     async fn send_answer(&self, sender: &Sender) -> Result<(), SqlError> {
-        let (statement, names, limit) = match statement::parse(&self.query)? {
+        let (statement, names, words, limit) = match statement::parse(&self.query)? {
             Asked::Columns(view) => {
                 let rows = columns_of(&view);
                 let _ = sender.send(Ok(Piece::Schema(rows.schema(), None))).await;
                 let _ = sender.send(Ok(Piece::Rows(rows))).await;
                 return Ok(());
             }
-            Asked::Rows { statement, names } => (statement, names, self.limit),
-            Asked::Plan(statement) => (statement, None, None),
+            Asked::Rows { statement, names, words } => (statement, names, words, self.limit),
+            Asked::Plan { statement, words } => (statement, None, words, None),
         };
-        let mut rows = self.plan(Statement::Statement(statement), limit).await.map_err(|error| failure::of(&error))?;
+        let statement = Statement::Statement(statement);
+        let planned = match words {
+            // What is wrong is told with all columns in view: which of them was meant?
+            Some(words) => match self.plan(statement.clone(), limit, Some(&words)).await {
+                Err(_) => self.plan(statement, limit, None).await,
+                planned => planned,
+            },
+            None => self.plan(statement, limit, None).await,
+        };
+        let mut rows = planned.map_err(|error| failure::of(&error))?;
         // Nothing is handed out before the first rows are there: until then a question may begin again.
         let mut next = rows.next().await;
         if next.as_ref().is_none_or(Result::is_ok) && sender.send(Ok(Piece::Schema(rows.schema(), names))).await.is_err() {
@@ -326,9 +335,9 @@ impl Question {
         Ok(())
     }
 
-    async fn plan(&self, statement: Statement, limit: Option<usize>) -> PlannerResult<SendableRecordBatchStream> {
+    async fn plan(&self, statement: Statement, limit: Option<usize>, words: Option<&Words>) -> PlannerResult<SendableRecordBatchStream> {
         let reading = Reading { snapshot: Arc::clone(&self.snapshot), footers: self.environment.cache_manager.get_file_metadata_cache() };
-        let state = self.planner.session(reading, Arc::clone(&self.environment), self.now).await?;
+        let state = self.planner.session(reading, Arc::clone(&self.environment), self.now, words).await?;
         let mut plan = state.statement_to_plan(statement).await?;
         let params: Vec<ScalarValue> = self.params.iter().map(|value| ScalarValue::Utf8(value.clone())).collect();
         plan = plan.with_param_values(ParamValues::from(params))?;

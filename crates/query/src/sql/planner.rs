@@ -1,17 +1,20 @@
 //! The planner's session: what a question may name, and the rules by which it is planned.
 //!
-//! Views are planned and optimised once; the session of each question says which snapshot they read.
+//! Views are planned and optimised once; the session of each question says which snapshot they read. A question that names
+//! its columns sees views of these alone: every rule of the planner looks at all columns there are.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::catalog::memory::{MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider};
+use datafusion::common::Column;
 use datafusion::datasource::{TableProvider, ViewTable};
 use datafusion::error::Result;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlanBuilder, ScalarUDF, WindowUDF};
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use decklog_audit::Timestamp;
@@ -19,12 +22,17 @@ use tokio::sync::OnceCell;
 
 use super::counted::CountHeld;
 use super::functions::{self, MatchStoredRows};
+use super::statement::Words;
 use super::stored::{Reading, StoredEvents};
 use super::views::{self, STORED, VIEWS};
 use super::yielding::Yielding;
 
 const CATALOG: &str = "decklog";
 const SCHEMA: &str = "public";
+/// What a question reads that names no column: small, and never missing.
+const ANY_COLUMN: &str = "seq";
+/// Views of some columns that are kept for the next question.
+const MAX_NARROW: usize = 256;
 
 /// What is the same for all questions.
 pub(super) struct Planner {
@@ -33,7 +41,9 @@ pub(super) struct Planner {
     aggregates: Vec<Arc<AggregateUDF>>,
     windows: Vec<Arc<WindowUDF>>,
     rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
-    views: OnceCell<Arc<MemoryCatalogProviderList>>,
+    views: OnceCell<[Arc<ViewTable>; 2]>,
+    /// Views of some columns, by view and by the columns as bits.
+    narrow: Mutex<HashMap<(usize, u64), Arc<ViewTable>>>,
 }
 
 impl Planner {
@@ -48,25 +58,68 @@ impl Planner {
             windows: SessionStateDefaults::default_window_functions(),
             rules: optimizer_rules(),
             views: OnceCell::new(),
+            narrow: Mutex::default(),
         }
     }
 
-    /// The session of one question.
+    /// The session of one question, which names no columns but those among its `words`; `None` is any.
     ///
     /// # Errors
     /// When the views cannot be planned.
-    pub(super) async fn session(&self, reading: Reading, environment: Arc<RuntimeEnv>, now: Timestamp) -> Result<SessionState> {
-        let catalogs = self.views.get_or_try_init(|| self.plan_views(&environment)).await?;
+    pub(super) async fn session(&self, reading: Reading, environment: Arc<RuntimeEnv>, now: Timestamp, words: Option<&Words>) -> Result<SessionState> {
+        let whole = self.views.get_or_try_init(|| self.plan_views(&environment)).await?;
+        let mut views = Vec::with_capacity(whole.len());
+        for (index, (info, view)) in VIEWS.iter().zip(whole).enumerate() {
+            let view = match words.filter(|words| words.contains(info.name)) {
+                Some(words) => self.narrowed(index, view, words, &environment)?,
+                None => Arc::clone(view),
+            };
+            views.push((info.name, view as Arc<dyn TableProvider>));
+        }
         let config = self.config().with_extension(Arc::new(reading));
-        Ok(self.state(config, Arc::clone(catalogs), &environment, functions::public(now)))
+        Ok(self.state(config, catalogs(&views)?, &environment, functions::public(now)))
     }
 
-    async fn plan_views(&self, environment: &Arc<RuntimeEnv>) -> Result<Arc<MemoryCatalogProviderList>> {
+    /// The view with those of its columns that are among `words`.
+    fn narrowed(&self, index: usize, view: &Arc<ViewTable>, words: &Words, environment: &Arc<RuntimeEnv>) -> Result<Arc<ViewTable>> {
+        let columns = VIEWS[index].columns;
+        let is_asked = |name: &str| words.contains(name);
+        let mut bits = (0..columns.len().min(64)).filter(|at| is_asked(columns[*at].name)).fold(0, |bits, at| bits | 1_u64 << at);
+        if columns.len() > 64 || bits.count_ones() as usize > columns.len() / 2 {
+            return Ok(Arc::clone(view));
+        }
+        if bits == 0 {
+            // Rows are counted by some column.
+            bits = 1 << columns.iter().position(|column| column.name == ANY_COLUMN).unwrap_or(0);
+        }
+        if let Some(known) = self.narrow().get(&(index, bits)) {
+            return Ok(Arc::clone(known));
+        }
+        let is_kept = |name: &str| columns.iter().enumerate().any(|(at, column)| bits >> at & 1 == 1 && column.name == name);
+        let plan = view.logical_plan();
+        let kept = plan.schema().iter().filter(|(_, field)| is_kept(field.name())).map(|(of, field)| Expr::Column(Column::from((of, field))));
+        let narrow = LogicalPlanBuilder::from(plan.clone()).project(kept.collect::<Vec<_>>())?.build()?;
+        let state = self.state(self.config(), catalogs(&[])?, environment, functions::of_views());
+        let narrow = Arc::new(ViewTable::new(state.optimize(&narrow)?, None));
+        let mut known = self.narrow();
+        if known.len() >= MAX_NARROW {
+            known.clear();
+        }
+        known.insert((index, bits), Arc::clone(&narrow));
+        Ok(narrow)
+    }
+
+    fn narrow(&self) -> MutexGuard<'_, HashMap<(usize, u64), Arc<ViewTable>>> {
+        self.narrow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn plan_views(&self, environment: &Arc<RuntimeEnv>) -> Result<[Arc<ViewTable>; 2]> {
         let inside = self.state(self.config(), catalogs(&[(STORED, Arc::new(StoredEvents))])?, environment, functions::of_views());
         let events = optimised(&inside, &*views::events(&inside).await?)?;
-        let inside = self.state(self.config(), catalogs(&[(VIEWS[0].name, Arc::clone(&events))])?, environment, functions::of_views());
+        let inside =
+            self.state(self.config(), catalogs(&[(VIEWS[0].name, Arc::clone(&events) as Arc<dyn TableProvider>)])?, environment, functions::of_views());
         let requests = optimised(&inside, &*views::requests(&inside).await?)?;
-        catalogs(&[(VIEWS[0].name, events), (VIEWS[1].name, requests)])
+        Ok([events, requests])
     }
 
     fn config(&self) -> SessionConfig {
@@ -102,7 +155,7 @@ impl Planner {
 }
 
 /// The view with a plan that needs no second look at what is not asked for.
-fn optimised(state: &SessionState, view: &ViewTable) -> Result<Arc<dyn TableProvider>> {
+fn optimised(state: &SessionState, view: &ViewTable) -> Result<Arc<ViewTable>> {
     Ok(Arc::new(ViewTable::new(state.optimize(view.logical_plan())?, None)))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The planner would refuse most of this too; it is refused here so that nothing depends on what the planner can do.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -10,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use decklog_audit::search::{SqlError, SqlErrorKind};
 
 use super::failure;
@@ -28,11 +29,52 @@ const MAX_NAME: usize = 120;
 #[derive(Debug)]
 pub(super) enum Asked {
     /// Rows; the names of the columns where the query gives none.
-    Rows { statement: Box<Statement>, names: Option<Vec<Option<String>>> },
+    Rows { statement: Box<Statement>, names: Option<Vec<Option<String>>>, words: Option<Words> },
     /// How rows would be found.
-    Plan(Box<Statement>),
+    Plan { statement: Box<Statement>, words: Option<Words> },
     /// The columns of a view.
     Columns(String),
+}
+
+/// Every word of a question as it stands there and in lower case. No column but these can be meant.
+pub(super) type Words = HashSet<String>;
+
+/// The words, unless something in the question means columns without naming them: `*`, NATURAL, columns renamed by their places.
+fn words_of(tokens: &[TokenWithSpan], statement: &Statement) -> Option<Words> {
+    let mut words = Words::new();
+    let mut before = &Token::EOF;
+    for token in tokens.iter().map(|token| &token.token).filter(|token| !matches!(token, Token::Whitespace(_))) {
+        match token {
+            Token::Word(word) => {
+                words.insert(word.value.to_lowercase());
+                words.insert(word.value.clone());
+            }
+            Token::Mul if *before == Token::Period => return None,
+            _ => {}
+        }
+        before = token;
+    }
+    let means_all = words.contains("natural") || words.contains("table") || Visit::visit(statement, &mut Unnamed).is_break();
+    (!means_all).then_some(words)
+}
+
+/// Breaks at what means columns without naming them.
+struct Unnamed;
+
+impl Visitor for Unnamed {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let is_wildcard = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        if select.projection.is_empty() || select.projection.iter().any(is_wildcard) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        match factor {
+            TableFactor::Table { alias: Some(alias), .. } if !alias.columns.is_empty() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
 }
 
 /// Reads a question.
@@ -49,7 +91,7 @@ pub(super) fn parse(text: &str) -> Result<Asked, SqlError> {
         return Err(bad(format!("the query has {n_operators} operators, brackets and words of the language, the limit is {MAX_QUERY_OPERATORS}")));
     }
     let end = tokens.last().map(|token| (token.span.end.line as usize, token.span.end.column as usize)).filter(|(line, _)| *line > 0);
-    let mut parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
+    let mut parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens.clone());
     let statements = parser.parse_statements().map_err(|error| {
         let error = failure::of_parser(&error);
         SqlError { place: error.place.or(end), ..error }
@@ -67,11 +109,13 @@ pub(super) fn parse(text: &str) -> Result<Asked, SqlError> {
         Statement::Query(ref query) => {
             check(&statement)?;
             let names = names_of(query);
-            Ok(Asked::Rows { statement: Box::new(statement), names })
+            let words = words_of(&tokens, &statement);
+            Ok(Asked::Rows { statement: Box::new(statement), names, words })
         }
         Statement::Explain { statement: ref explained, .. } if matches!(**explained, Statement::Query(_)) => {
             check(&statement)?;
-            Ok(Asked::Plan(Box::new(statement)))
+            let words = words_of(&tokens, &statement);
+            Ok(Asked::Plan { statement: Box::new(statement), words })
         }
         Statement::ExplainTable { ref table_name, .. } => view_named(table_name).map(Asked::Columns),
         Statement::ShowColumns { ref show_options, .. } => {
@@ -262,4 +306,39 @@ fn names_of(query: &Query) -> Option<Vec<Option<String>>> {
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod words {
+    use super::{Asked, parse};
+
+    fn words(text: &str) -> Option<Vec<String>> {
+        let (Asked::Rows { words, .. } | Asked::Plan { words, .. }) = parse(text).unwrap() else { panic!("{text}") };
+        let mut words: Vec<String> = words?.into_iter().collect();
+        words.sort();
+        Some(words)
+    }
+
+    #[test]
+    fn columns_are_among_the_words() {
+        assert_eq!(words("SELECT Verb, count(*) FROM events").unwrap(), ["FROM", "SELECT", "Verb", "count", "events", "from", "select", "verb"]);
+        let using = words("SELECT a.code FROM events a JOIN requests b USING (audit_id) WHERE b.\"seq\" = 2 * a.seq").unwrap();
+        assert!(["audit_id", "seq", "code"].iter().all(|word| using.contains(&(*word).to_owned())), "{using:?}");
+    }
+
+    #[test]
+    fn what_means_columns_without_naming_them_is_seen() {
+        for text in [
+            "SELECT * FROM events",
+            "SELECT e.* FROM events e",
+            "SELECT count(e.*) FROM events e",
+            "SELECT a FROM (SELECT *, 1 AS a FROM events) t",
+            "SELECT verb FROM events NATURAL JOIN requests",
+            "SELECT a FROM events AS e(a, b)",
+            "SELECT 1 WHERE EXISTS (SELECT * FROM events)",
+            "EXPLAIN SELECT * FROM events",
+        ] {
+            assert_eq!(words(text), None, "{text}");
+        }
+    }
 }

@@ -57,6 +57,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- default (printf "%s-auth" (include "decklog.fullname" .)) .Values.auth.existingSecret -}}
 {{- end -}}
 
+{{/* What `kubectl decklog` trusts the server by. */}}
+{{- define "decklog.caConfigMap" -}}
+{{- printf "%s-ca" (include "decklog.fullname" .) -}}
+{{- end -}}
+
 {{/* The name that `forward` and Prometheus use for the server, and that its certificate has. */}}
 {{- define "decklog.host" -}}
 {{- printf "%s.%s.svc" (include "decklog.fullname" .) .Release.Namespace -}}
@@ -77,6 +82,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $tls := dict "certFile" "/etc/decklog/tls/tls.crt" "keyFile" "/etc/decklog/tls/tls.key" -}}
 {{- if .Values.tls.clientCASecret }}{{ $_ := set $tls "clientCAFile" "/etc/decklog/client-ca/ca.crt" }}{{ end -}}
 {{- $server := dict "listen" "0.0.0.0:7443" "tls" $tls "auth" (dict "tokensFile" "/etc/decklog/auth/tokens") -}}
+{{- if .Values.auth.kubernetes }}{{ $_ := set $server.auth "kubernetes" "on" }}{{ end -}}
 {{- $config := dict "apiVersion" "decklog.io/v1alpha1" "kind" "Config" "dataDir" "/var/lib/decklog/data" "cluster" .Values.cluster "server" $server "log" (dict "format" "json") -}}
 {{- mergeOverwrite $config (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
@@ -89,4 +95,18 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and .Values.metrics.podMonitor.enabled (not .Values.forward.statusPort) }}{{ fail "metrics.podMonitor.enabled: forward.statusPort must name the port to scrape" }}{{ end -}}
 {{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) }}{{ fail "tls.certManager.issuerRef.name: who signs the certificate?" }}{{ end -}}
 {{- if and .Values.tls.certManager.enabled .Values.tls.existingSecret }}{{ fail "tls.existingSecret and tls.certManager.enabled: only one of them" }}{{ end -}}
+{{- end -}}
+
+{{/* The authority of the server's certificate, for those who come by `kubectl decklog`. Takes (dict "root" $ "ca" PEM). */}}
+{{- define "decklog.caObject" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "decklog.caConfigMap" .root }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "decklog.labels" (dict "root" .root "component" "server") | nindent 4 }}
+data:
+  ca.crt: |
+    {{- .ca | nindent 4 }}
 {{- end -}}
