@@ -58,13 +58,43 @@ fn compare(name: &str) -> (usize, usize, Vec<Differing>) {
     (ids.len(), n_events, differing)
 }
 
+/// Patches whose body was no JSON (tests/lab/traffic-full.sh sends them): above Metadata kube-apiserver 1.36 cannot write their
+/// end, so the log that has everything has only that they were received, and no simulation can bring it back.
+const LOST_PATCHES: [&str; 4] = [
+    "1ab00000-0000-4000-8000-000000000291",
+    "1ab00000-0000-4000-8000-000000000292",
+    "1ab00000-0000-4000-8000-000000000293",
+    "1ab00000-0000-4000-8000-000000000294",
+];
+
 #[test]
 fn a_simulated_log_is_the_one_the_server_wrote() {
-    for name in ["a-all-rr", "b-metadata", "c-gce", "d-docs", "f-crd"] {
-        let (n_requests, n_events, differing) = compare(name);
-        println!("{name}: {n_requests} requests, {n_events} events, {} requests differ", differing.len());
+    let all = &LOST_PATCHES[..];
+    // The GCE profile has the third at Metadata; the other three the server lost there too.
+    for (name, n_events, lost) in
+        [("a-all-rr", 978, &[][..]), ("b-metadata", 519, all), ("c-gce", 472, &all[2..3]), ("d-docs", 493, all), ("f-crd", 131, &[][..])]
+    {
+        let (n_requests, n_real, differing) = compare(name);
+        println!("{name}: {n_requests} requests, {n_real} events, {} requests differ", differing.len());
+        assert_eq!((n_requests, n_real), (481, n_events), "{name}");
+        let ids: Vec<&str> = differing.iter().map(|(id, ..)| id.as_str()).collect();
+        assert_eq!(ids, lost, "{name}: {differing:?}");
         for (id, simulated, real) in &differing {
-            println!("  {id}\n    simulated {simulated:?}\n    real      {real:?}");
+            assert!(simulated.is_empty(), "{id}");
+            assert_eq!(real[..], [("ResponseComplete".to_owned(), "Metadata".to_owned(), false, false)], "{id}");
         }
     }
+}
+
+#[test]
+fn what_is_lost_has_no_end_in_the_log_of_everything() {
+    let mut stages = BTreeMap::<String, Vec<String>>::new();
+    for line in log("a-all-rr").lines() {
+        let event = Event::decode(line).expect("a recorded line is an event");
+        if event.verb.as_deref() == Some("patch") {
+            stages.entry(event.audit_id.unwrap_or_default().into_owned()).or_default().push(event.stage.unwrap_or_default().into_owned());
+        }
+    }
+    let without_end: Vec<&str> = stages.iter().filter(|(_, stages)| stages[..] == ["RequestReceived"]).map(|(id, _)| id.as_str()).collect();
+    assert_eq!(without_end, LOST_PATCHES);
 }

@@ -55,8 +55,8 @@ pub(crate) fn run(flags: &RequestInfoFlags) -> Outcome {
         if line.trim().is_empty() {
             continue;
         }
-        let asked: Line =
-            serde_json::from_str(&line).map_err(|error| Failure::usage("request", format!("{}:{}: it is no request line: {error}", path.display(), index + 1)))?;
+        let asked: Line = serde_json::from_str(&line)
+            .map_err(|error| Failure::usage("request", format!("{}:{}: it is no request line: {error}", path.display(), index + 1)))?;
         answer.line(info_json(&asked.method, &asked.target).to_string().as_bytes())?;
     }
     answer.flush()?;

@@ -31,9 +31,7 @@ fn edits(event: &Event<'_>, line: &str, level: Level, omit_managed_fields: bool)
     if word != level.as_str() {
         edits.push((place(line, word)?, level.as_str()));
     }
-    for (name, body, from) in
-        [("requestObject", event.request_object, Level::Request), ("responseObject", event.response_object, Level::RequestResponse)]
-    {
+    for (name, body, from) in [("requestObject", event.request_object, Level::Request), ("responseObject", event.response_object, Level::RequestResponse)] {
         let Some(body) = body else { continue };
         if level < from {
             edits.push((member(line, name, body)?, ""));

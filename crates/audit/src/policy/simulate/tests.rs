@@ -22,9 +22,13 @@ const LINE: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Re
 #[test]
 fn what_a_level_has_not_is_cut_and_the_rest_stays_byte_for_byte() {
     assert_eq!(line_under(&policy("RequestResponse", false), LINE).unwrap(), LINE);
-    let request = LINE.replace(r#""level":"RequestResponse""#, r#""level":"Request""#).replace(r#","responseObject":{"items":[{"metadata":{"managedFields":[],"name":"y"}}]}"#, "");
+    let request = LINE
+        .replace(r#""level":"RequestResponse""#, r#""level":"Request""#)
+        .replace(r#","responseObject":{"items":[{"metadata":{"managedFields":[],"name":"y"}}]}"#, "");
     assert_eq!(line_under(&policy("Request", false), LINE).unwrap(), request);
-    let metadata = request.replace(r#""level":"Request""#, r#""level":"Metadata""#).replace(r#","requestObject":{"kind":"Pod","metadata":{"name":"x","managedFields":[1,2],"uid":"u"}}"#, "");
+    let metadata = request
+        .replace(r#""level":"Request""#, r#""level":"Metadata""#)
+        .replace(r#","requestObject":{"kind":"Pod","metadata":{"name":"x","managedFields":[1,2],"uid":"u"}}"#, "");
     assert_eq!(line_under(&policy("Metadata", false), LINE).unwrap(), metadata);
     assert_eq!(line_under(&policy("None", false), LINE), None);
     let without = LINE.replace(r#","managedFields":[1,2]"#, "").replace(r#""managedFields":[],"#, "");

@@ -6,10 +6,10 @@ use super::{Bodies, Fate, RecordedRequest, Simulated};
 use crate::event::{Event, Level, Stage};
 use crate::time::Timestamp;
 
-/// Different values told apart at most in each table; further ones are summed under [`OTHERS`].
+/// Different values told apart at most in each table; further ones are summed under `(others)`.
 const MAX_VALUES: usize = 100_000;
 /// The key of what is beyond.
-pub const OTHERS: &str = "(others)";
+const OTHERS: &str = "(others)";
 const DAY_SECONDS: f64 = 86_400.0;
 
 /// How many, and how large in a log with a newline behind each.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::file::PolicyFile;
 use crate::cli::TEMPLATE;
-use crate::failure::{Exit, Failure, Failures, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Answer, escape};
 
 /// Explains what a policy decides about a request
@@ -139,7 +139,8 @@ impl OwnedAttributes {
 }
 
 fn resolved<'a>(method: &'a str, target: &'a str) -> Result<RequestInfo<'a>, Failure> {
-    let resolved = resolve(method.as_bytes(), target.as_bytes()).map_err(|error| Failure::usage("target", format!("kube-apiserver refuses it with 400: {error}")))?;
+    let resolved =
+        resolve(method.as_bytes(), target.as_bytes()).map_err(|error| Failure::usage("target", format!("kube-apiserver refuses it with 400: {error}")))?;
     match resolved.error {
         Some(error) => Err(Failure::usage("target", format!("kube-apiserver refuses it with 500 and records nothing: {error}"))),
         None => Ok(resolved.info),

@@ -99,10 +99,7 @@ fn table(file: &PolicyFile, totals: &Totals, answer: &mut Answer, context: &Cont
     let with = format!("WITH {}", file.name);
     let heads = vec![Head::text(""), Head::number("RECORDED"), Head::number(&with), Head::number("")];
     let mut table = Table::new(heads, context.paint, None);
-    let mut rows = vec![
-        ("events", totals.recorded.events, totals.written.events),
-        ("bytes", totals.recorded.bytes, totals.written.bytes),
-    ];
+    let mut rows = vec![("events", totals.recorded.events, totals.written.events), ("bytes", totals.recorded.bytes, totals.written.bytes)];
     let day = |amount: u64| totals.per_day(amount).map(|amount| amount.round() as u64);
     if let (Some(before), Some(after)) = (day(totals.recorded.events), day(totals.written.events)) {
         rows.push(("events a day", before, after));
@@ -111,12 +108,7 @@ fn table(file: &PolicyFile, totals: &Totals, answer: &mut Answer, context: &Cont
         rows.push(("bytes a day", before, after));
     }
     for (name, before, after) in rows {
-        let cells = vec![
-            Cell::plain(name),
-            Cell::plain(&with_thousands(before)),
-            Cell::plain(&with_thousands(after)),
-            Cell::plain(&change(before, after)),
-        ];
+        let cells = vec![Cell::plain(name), Cell::plain(&with_thousands(before)), Cell::plain(&with_thousands(after)), Cell::plain(&change(before, after))];
         answer.with(|out| table.row(cells, out))?;
     }
     answer.with(|out| table.flush(out))?;

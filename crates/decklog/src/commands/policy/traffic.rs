@@ -33,11 +33,7 @@ pub(super) struct TrafficFlags {
 
 impl TrafficFlags {
     /// Hands out every event, with its line and what its request was.
-    pub(super) fn each(
-        &self,
-        context: &Context,
-        mut take: impl FnMut(&Event<'_>, &RecordedRequest<'_>, &str) -> Result<(), Failure>,
-    ) -> Result<(), Failures> {
+    pub(super) fn each(&self, context: &Context, mut take: impl FnMut(&Event<'_>, &RecordedRequest<'_>, &str) -> Result<(), Failure>) -> Result<(), Failures> {
         let filter = filter_text(&self.filter.iter().cloned().collect::<Vec<_>>(), &ScopeFlags::default(), context.now)?;
         let question = Question { filter, range: range(&self.range, context.now)?, limit: None, order: Order::Arrival, now: context.now };
         let target = if self.events.is_empty() { Target::choose(&self.target, context)? } else { Target::of_files(&self.events, context)? };

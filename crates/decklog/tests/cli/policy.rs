@@ -1,0 +1,108 @@
+//! `decklog policy` and `decklog request-info`.
+
+use serde_json::Value;
+
+use crate::support::Folder;
+
+fn data(name: &str) -> String {
+    format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Transcript 15 of the design.
+#[test]
+fn explain_says_which_rule_decides_and_why_no_other_does() {
+    let folder = Folder::new();
+    let policy = data("c-gce/policy.yaml");
+    let controller = "system:serviceaccount:kube-system:deployment-controller";
+    let out = folder.run(&["policy", "explain", &policy, "--verb", "update", "--resource", "deployments.apps/status", "-n", "team-b", "--user", controller]);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    let lines: Vec<&str> = out.stdout.lines().collect();
+    assert!(lines[0].starts_with("RequestResponse, by rule 16 of 17 ("), "{}", out.stdout);
+    assert!(lines[0].ends_with("; RequestReceived omitted"), "{}", out.stdout);
+    assert!(out.stdout.contains("verb `update` is not in verbs"), "{}", out.stdout);
+    assert_eq!(lines[lines.len() - 1], "ResponseComplete: who, what and when, outcome, request body, response body");
+    let by_line = ["policy", "explain", &policy, "PUT", "/apis/apps/v1/namespaces/team-b/deployments/web/status", "--user", controller];
+    assert_eq!(folder.run(&by_line).stdout.lines().next(), Some(lines[0]));
+    let json = folder.run(&[&by_line[..], &["-o", "json"]].concat());
+    let value: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&value["level"], &value["rule"]), (&"RequestResponse".into(), &15.into()));
+}
+
+#[test]
+fn explain_takes_an_event_and_many_requests() {
+    let folder = Folder::new();
+    let policy = folder.write("p.yaml", b"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n  users: [bob]\n- level: None\n");
+    let event = folder.write(
+        "e.json",
+        br#"{"level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/api/v1/pods","verb":"list","user":{"username":"bob"}}"#,
+    );
+    let out = folder.run(&["policy", "explain", &policy, "--event", &event]);
+    assert!(out.stdout.starts_with("Metadata, by rule 1 of 2"), "{}{}", out.stdout, out.stderr);
+    let requests = folder.write("r.jsonl", b"{\"method\":\"GET\",\"target\":\"/x\",\"user\":{\"name\":\"bob\"}}\n{\"verb\":\"get\",\"resource\":\"pods\"}\n");
+    let out = folder.run(&["policy", "explain", &policy, "--requests", &requests]);
+    let answer = |level: &str, rule: i64| format!("{{\"level\":\"{level}\",\"omitManagedFields\":false,\"omitStages\":[],\"rule\":{rule}}}\n");
+    assert_eq!(out.stdout, answer("Metadata", 0) + &answer("None", 1), "{}", out.stderr);
+    let bad = folder.run(&["policy", "explain", &policy]);
+    assert_eq!(bad.code, 2);
+}
+
+/// Transcript 16 of the design.
+#[test]
+fn simulate_tells_what_a_policy_would_have_recorded() {
+    let folder = Folder::new();
+    let (policy, log) = (data("c-gce/policy.yaml"), data("benign/audit.log.zst"));
+    let out = folder.run(&["policy", "simulate", &policy, "--events", &log, "-o", "json"]);
+    let value: Value = serde_json::from_str(&out.stdout).unwrap();
+    assert_eq!(value["recorded"], serde_json::json!({"events": 9097, "bytes": 22_937_185}));
+    assert_eq!(value["written"], serde_json::json!({"events": 4238, "bytes": 9_447_404}));
+    let events = folder.run(&["policy", "simulate", &policy, "--events", &log, "-o", "events"]);
+    assert_eq!((events.stdout.lines().count(), events.stdout.len()), (4238, 9_447_404));
+    let table = folder.run(&["policy", "simulate", &policy, "--events", &log]);
+    assert!(table.stdout.contains("9,097") && table.stdout.contains("−53.4%") && table.stdout.contains("RequestResponse 1,485"), "{}", table.stdout);
+    // Simulating again what was simulated changes nothing.
+    let smaller = folder.write("smaller.log", events.stdout.as_bytes());
+    let again = folder.run(&["policy", "simulate", &policy, "--events", &smaller, "-o", "json"]);
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["written"], value["written"]);
+}
+
+#[test]
+fn diff_shows_what_is_lost_and_gained() {
+    let folder = Folder::new();
+    let (gce, metadata, log) = (data("c-gce/policy.yaml"), data("b-metadata/policy.yaml"), data("attack/audit.log.zst"));
+    let out = folder.run(&["policy", "diff", &metadata, &gce, "--events", &log, "-o", "json"]);
+    let changes: Vec<Value> = out.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events_lost = changes.iter().find(|row| row["change"] == "lost" && row["resource"] == "events").unwrap();
+    assert_eq!((&events_lost["to"], &events_lost["ruleAfter"]), (&"None".into(), &9.into()));
+    assert!(changes.iter().any(|row| row["change"] == "raised" && row["to"] == "RequestResponse"));
+    let same = folder.run(&["policy", "diff", &gce, &gce, "--events", &log, "-o", "json"]);
+    assert_eq!(same.stdout, "");
+}
+
+#[test]
+fn a_policys_own_cases_pass_or_say_what_differs() {
+    let folder = Folder::new();
+    let policy = folder.write("p.yaml", b"apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n  users: [bob]\n- level: None\n");
+    let cases = "cases:\n- name: bob is recorded\n  request: {method: GET, target: /x, user: {name: bob}}\n  level: Metadata\n  rule: 1\n";
+    folder.write("p.test.yaml", cases.as_bytes());
+    let out = folder.run(&["policy", "test", &policy]);
+    assert_eq!((out.code, out.stdout.as_str()), (0, "1 case passed, 0 failed\n"), "{}", out.stderr);
+    folder.write("p.test.yaml", cases.replace("bob}", "eve}").as_bytes());
+    let out = folder.run(&["policy", "test", &policy]);
+    assert_eq!(out.code, 1);
+    assert!(out.stdout.contains("level: wanted Metadata, got None\n  rule: wanted 1, got 2\n"), "{}", out.stdout);
+}
+
+#[test]
+fn request_info_is_json() {
+    let folder = Folder::new();
+    let out = folder.run(&["request-info", "GET", "/api/v1/namespaces/a/pods/x/log"]);
+    let value: Value = serde_json::from_str(&out.stdout).unwrap();
+    assert_eq!((&value["info"]["subresource"], &value["longRunning"], out.code), (&"log".into(), &true.into(), 0));
+    let refused = folder.run(&["request-info", "GET", "/%zz"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stdout.starts_with("{\"parseError\":"), "{}", refused.stdout);
+    let batch = folder.write("b.jsonl", b"{\"method\":\"DELETE\",\"target\":\"/api/v1/pods\"}\n");
+    let out = folder.run(&["request-info", "--batch", &batch]);
+    assert!(out.stdout.contains("\"verb\":\"deletecollection\""), "{}", out.stdout);
+}
