@@ -48,11 +48,11 @@ fn main() -> ExitCode {
         .iter()
         .map(|compiled| {
             let attributes = &attributes;
-            Box::new(move || attributes.iter().for_each(|request| drop(black_box(compiled.evaluate(black_box(request)))))) as Box<dyn Fn() + '_>
+            Box::new(move || attributes.iter().for_each(|request| _ = black_box(compiled.evaluate(black_box(request))))) as Box<dyn Fn() + '_>
         })
         .chain(policies.iter().map(|policy| {
             let attributes = &attributes;
-            Box::new(move || attributes.iter().for_each(|request| drop(black_box(walk(policy, black_box(request)))))) as Box<dyn Fn() + '_>
+            Box::new(move || attributes.iter().for_each(|request| _ = black_box(walk(policy, black_box(request))))) as Box<dyn Fn() + '_>
         }))
         .collect();
     let seconds = in_turns(&contenders, REPEATS);

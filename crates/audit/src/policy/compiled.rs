@@ -43,6 +43,8 @@ struct Index {
     defaults: Defaults,
     /// By number of the API group: rules that its requests match whatever the resource.
     of_group: Vec<u32>,
+    /// The number of the core group, which most requests are about; 0 if no rule names it.
+    core_group: u32,
     /// Whether there are resources under group `*`, which is number 0.
     any_star_group: bool,
     /// The lengths of URL prefixes, rising.
@@ -123,6 +125,7 @@ impl Compiled {
 }
 
 impl Index {
+    #[inline]
     fn first_match(&self, policy: &Policy, attributes: &Attributes<'_>) -> Result<Option<usize>, TooMany> {
         let verb = self.row_of(Scope::VERB, attributes.verb, self.defaults.verb);
         let target = if attributes.is_resource_request { self.resource_rows(attributes) } else { Union::of(self.defaults.non_resource) };
@@ -196,7 +199,15 @@ impl Index {
     /// At most seven.
     #[inline]
     fn resource_rows(&self, attributes: &Attributes<'_>) -> Union {
-        let group = self.names.get(Scope::API_GROUP, attributes.api_group.as_bytes());
+        let group = match attributes.api_group.as_bytes() {
+            [] => self.core_group,
+            name => self.names.get(Scope::API_GROUP, name),
+        };
+        if !self.any_star_group && attributes.subresource.is_empty() {
+            // Such a row has what matches the whole group too.
+            let row = if group == 0 { ABSENT } else { self.names.get(Scope::alone(group), attributes.resource.as_bytes()) };
+            return Union::of(if row == ABSENT { self.of_group[group as usize] } else { row });
+        }
         let mut rows = Union::of(self.of_group[group as usize]);
         if group != 0 {
             self.add_resource_rows(group, attributes, &mut rows);

@@ -97,8 +97,17 @@ pub fn simulate<'p, 'l>(policy: &'p Compiled, request: &RecordedRequest<'_>, eve
         return Simulated { decision, fate: Fate::StageOmitted };
     }
     let recorded = event.level.as_deref().and_then(Level::parse).unwrap_or(Level::Metadata);
-    let has_bodies = event.stage_kind() != Some(Stage::RequestReceived) && request.info.is_resource_request;
-    let bodies = if level > recorded && has_bodies { Bodies::Unknown } else { Bodies::Known };
+    let bodies = missing_bodies(recorded, level, event, request);
     let line = splice::at_level(event, line, level, decision.omit_managed_fields);
     Simulated { decision, fate: Fate::Written { line, bodies } }
+}
+
+/// A read has no body in its request, a watch none in its answer, and nothing has one when it is received.
+fn missing_bodies(recorded: Level, level: Level, event: &Event<'_>, request: &RecordedRequest<'_>) -> Bodies {
+    let verb = request.info.verb.as_ref();
+    let writes = matches!(verb, "create" | "update" | "patch" | "delete" | "deletecollection");
+    let of_request = level >= Level::Request && recorded < Level::Request && writes;
+    let of_answer = level >= Level::RequestResponse && recorded < Level::RequestResponse && verb != "watch";
+    let has_any = event.stage_kind() != Some(Stage::RequestReceived) && request.info.is_resource_request;
+    if has_any && (of_request || of_answer) { Bodies::Unknown } else { Bodies::Known }
 }

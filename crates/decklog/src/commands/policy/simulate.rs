@@ -124,6 +124,9 @@ fn largest<K>(sums: &HashMap<K, Sum>, name: impl Fn(&K) -> String) -> String {
     rows.sort_by(|left, right| right.1.bytes.cmp(&left.1.bytes).then_with(|| left.0.cmp(&right.0)));
     let n_more = rows.len().saturating_sub(N_SHOWN);
     let mut texts: Vec<String> = rows.iter().take(N_SHOWN).map(|(name, sum)| format!("{name} {}", with_thousands(sum.bytes))).collect();
+    if let Some(first) = texts.first_mut() {
+        first.push_str(" bytes");
+    }
     if n_more > 0 {
         texts.push(format!("{n_more} more"));
     }
@@ -144,7 +147,7 @@ fn summaries(totals: &Totals) -> Vec<(&'static str, String)> {
     [
         ("by level", levels.join(" · ")),
         ("dropped", dropped.join(" · ")),
-        ("by rule", largest(&totals.by_rule, |rule| rule_name(Some(*rule)))),
+        ("rules", largest(&totals.by_rule, |rule| rule_name(Some(*rule)))),
         ("resources", largest(&totals.by_resource, Clone::clone)),
         ("users", largest(&totals.by_user, Clone::clone)),
         ("namespaces", largest(&totals.by_namespace, Clone::clone)),
