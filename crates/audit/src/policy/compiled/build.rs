@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::names::{Names, Scope};
-use super::{Defaults, Index, MAX_INDEX_BYTES, NAMES, NAMESPACES, URLS, USER_GROUPS, USERS};
+use super::{Defaults, Index, MAX_INDEX_BYTES, NAMES, NAMESPACES, URLS, USER_GROUPS, USERS, VERBS};
 use crate::policy::model::{Policy, Rule};
 
 /// The longest `resource/subresource` that is looked up; a policy with a longer one is walked.
@@ -75,7 +75,7 @@ impl Builder {
         let mut asks = 0;
         asks |= self.field(Scope::USER, &rule.users, index, |builder| &mut builder.any_user, USERS);
         asks |= self.field(Scope::USER_GROUP, &rule.user_groups, index, |builder| &mut builder.any_user_group, USER_GROUPS);
-        self.field(Scope::VERB, &rule.verbs, index, |builder| &mut builder.any_verb, 0);
+        asks |= self.field(Scope::VERB, &rule.verbs, index, |builder| &mut builder.any_verb, VERBS);
         asks |= self.field(Scope::NAMESPACE, &rule.namespaces, index, |builder| &mut builder.any_namespace, NAMESPACES);
         let for_resources = !rule.namespaces.is_empty() || !rule.resources.is_empty();
         if for_resources {
