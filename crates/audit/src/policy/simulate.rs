@@ -11,7 +11,7 @@ mod splice;
 mod tests;
 mod totals;
 
-pub use difference::{Change, Difference, Example};
+pub use difference::{Change, Difference, Example, Kind};
 pub use totals::{Sum, Totals};
 
 use std::borrow::Cow;

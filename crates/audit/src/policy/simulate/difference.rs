@@ -47,11 +47,26 @@ pub struct Example {
     pub rules: (Option<usize>, Option<usize>),
 }
 
-/// Sums of changes, by what was done to what and at which levels, each with an example.
+/// Events that change alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// What becomes of them.
+    pub change: Change,
+    /// What was done.
+    pub verb: String,
+    /// To what: `deployments.apps/status`, or a path's first part.
+    pub resource: String,
+    /// The level under the first policy.
+    pub from: Level,
+    /// The level under the second.
+    pub to: Level,
+}
+
+/// Sums of changes, each with an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Change, verb, resource, level before and after.
-    pub kinds: BTreeMap<(Change, String, String, Level, Level), (Sum, Example)>,
+    /// By kind.
+    pub kinds: BTreeMap<Kind, (Sum, Example)>,
 }
 
 impl Difference {
@@ -68,7 +83,7 @@ impl Difference {
             (_, Fate::Written { line, .. }) => (Change::Gained, line.len() + 1),
             _ => return,
         };
-        let key = (change, request.info.verb.to_string(), resource_name(request), levels.0, levels.1);
+        let key = Kind { change, verb: request.info.verb.to_string(), resource: resource_name(request), from: levels.0, to: levels.1 };
         if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&key) {
             return;
         }

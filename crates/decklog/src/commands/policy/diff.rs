@@ -67,8 +67,8 @@ pub(super) fn run(flags: &DiffFlags, context: &Context) -> Outcome {
     ];
     let mut listing = Listing::new(columns, flags.output, context.paint);
     let mut kinds: Vec<_> = difference.kinds.iter().collect();
-    kinds.sort_by_key(|((change, ..), (sum, _))| (*change, std::cmp::Reverse(sum.bytes)));
-    for ((change, verb, resource, from, to), (sum, example)) in kinds {
+    kinds.sort_by_key(|(kind, (sum, _))| (kind.change, std::cmp::Reverse(sum.bytes)));
+    for (kind, (sum, example)) in kinds {
         let number = |number: u64| Value::shown_as(number, &with_thousands(number));
         // Programs count rules from 0, people from 1.
         let rule = |rule: Option<usize>| {
@@ -77,13 +77,13 @@ pub(super) fn run(flags: &DiffFlags, context: &Context) -> Outcome {
         };
         let value = json!({"auditID": example.audit_id, "user": example.user, "requestURI": example.request_uri});
         listing.row(vec![
-            Value::text(change.as_str()),
-            Value::text(verb),
-            Value::text(resource),
+            Value::text(kind.change.as_str()),
+            Value::text(&kind.verb),
+            Value::text(&kind.resource),
             number(sum.events),
             number(sum.bytes),
-            Value::text(from.as_str()),
-            Value::text(to.as_str()),
+            Value::text(kind.from.as_str()),
+            Value::text(kind.to.as_str()),
             rule(example.rules.0),
             rule(example.rules.1),
             Value::shown_as(value, &format!("{} {}", example.user, example.request_uri)),
@@ -96,7 +96,7 @@ pub(super) fn run(flags: &DiffFlags, context: &Context) -> Outcome {
             let (events, bytes) = difference
                 .kinds
                 .iter()
-                .filter(|((change, ..), _)| *change == wanted)
+                .filter(|(kind, _)| kind.change == wanted)
                 .fold((0, 0), |(events, bytes), (_, (sum, _))| (events + sum.events, bytes + sum.bytes));
             format!("{} {} events ({} bytes)", wanted.as_str(), with_thousands(events), with_thousands(bytes))
         })
