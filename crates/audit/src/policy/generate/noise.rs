@@ -103,16 +103,11 @@ fn is_component(who: &Who) -> bool {
 }
 
 fn is_probe(path: &str) -> bool {
-    ["/healthz", "/livez", "/readyz", "/metrics"]
-        .iter()
-        .any(|probe| path.strip_prefix(probe).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    ["/healthz", "/livez", "/readyz", "/metrics"].iter().any(|probe| path.strip_prefix(probe).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 fn is_churn(key: &Key) -> bool {
-    matches!(
-        (key.api_group.as_str(), key.resource.as_str()),
-        ("" | "events.k8s.io", "events") | ("", "endpoints") | ("discovery.k8s.io", "endpointslices")
-    )
+    matches!((key.api_group.as_str(), key.resource.as_str()), ("" | "events.k8s.io", "events") | ("", "endpoints") | ("discovery.k8s.io", "endpointslices"))
 }
 
 /// What is recorded whoever does it: secrets and credentials, rights, ways into pods, and what changes the API server itself.

@@ -5,7 +5,8 @@ use crate::Level;
 use crate::policy::{Attributes, User};
 
 fn seen<'a>(user: &'a str, groups: &'a [&'a str], verb: &'a str, group: &'a str, resource: &'a str) -> Observed<'a> {
-    let attributes = Attributes { user: Some(User { name: user, groups }), verb, api_group: group, resource, is_resource_request: true, ..Attributes::default() };
+    let attributes =
+        Attributes { user: Some(User { name: user, groups }), verb, api_group: group, resource, is_resource_request: true, ..Attributes::default() };
     Observed { attributes, level: Level::RequestResponse, bytes: Bytes { metadata: 100, request: 300, response: 600 }, n_events: 1, is_kept: false }
 }
 
@@ -34,7 +35,10 @@ fn leases_go_before_reads_and_people_stay() {
     let traffic = traffic(&all);
     let leases = plan(&traffic, 4_000);
     assert_eq!(leases.after, 4_000);
-    assert_eq!(leases.cuts.iter().map(|cut| (cut.noise, cut.verbs.join(","), cut.saved_bytes)).collect::<Vec<_>>(), [(Noise::Leases, "get,update".to_owned(), 2_000)]);
+    assert_eq!(
+        leases.cuts.iter().map(|cut| (cut.noise, cut.verbs.join(","), cut.saved_bytes)).collect::<Vec<_>>(),
+        [(Noise::Leases, "get,update".to_owned(), 2_000)]
+    );
     // With no budget at all, what people did and secrets keep their metadata.
     let all = plan(&traffic, 0);
     assert_eq!(all.after, 200);
@@ -54,7 +58,12 @@ fn what_must_be_kept_keeps_its_event() {
 #[test]
 fn the_text_has_the_cuts_before_the_profile() {
     let traffic = traffic(&[seen("system:serviceaccount:kube-system:a\"b", &[], "list", "", "pods")]);
-    let text = write_policy("# About.\n\napiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n# All.\n- level: Metadata\n", &["two\nlines".to_owned()], &plan(&traffic, 0), &|bytes| format!("{bytes} B"));
+    let text = write_policy(
+        "# About.\n\napiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n# All.\n- level: Metadata\n",
+        &["two\nlines".to_owned()],
+        &plan(&traffic, 0),
+        &|bytes| format!("{bytes} B"),
+    );
     let wanted = "# two lines\napiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n# Cut: reads of components\n# saves 1000 B, 1 events were seen\n- level: None\n  \
         users: [\"system:serviceaccount:kube-system:a\\\"b\"]\n  verbs: [\"list\"]\n  resources:\n  - group: \"\"\n    resources: [\"pods\"]\n# All.\n- level: Metadata\n";
     assert_eq!(text, wanted);
