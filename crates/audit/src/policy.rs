@@ -6,6 +6,7 @@
 //!
 //! Source of all behaviour: `k8s.io/apiserver/pkg/apis/audit` and `pkg/audit/policy`, v0.36.3.
 
+pub mod generate;
 mod model;
 
 mod decision;

@@ -160,6 +160,8 @@ pub struct Splitter {
     is_array: bool,
     /// The line in which the last value ended.
     value_end_line: u64,
+    /// What came last was a value; something broken may have taken brackets with it.
+    was_whole: bool,
     max_value_bytes: usize,
 }
 
@@ -180,6 +182,7 @@ impl Splitter {
             may_be_array: false,
             is_array: false,
             value_end_line: 0,
+            was_whole: false,
             max_value_bytes,
         }
     }
@@ -310,6 +313,17 @@ impl Splitter {
         match self.peek() {
             None => self.cut_off(),
             Some(b']') => {
+                match self.behind_bracket() {
+                    Behind::NotYet => return Flow::Wait,
+                    // A bracket stands where the item's own was.
+                    Behind::Byte(byte) if !self.is_array && !matches!(byte, b',' | b'}') => {
+                        let place = Place { line: self.line, item: Some(self.n_items) };
+                        self.n_items += 1;
+                        let detail = format!("expected `,` or `}}` behind the items, found byte 0x{byte:02x}");
+                        return self.begin_skip(Skip::broken(detail, place, Until::next_item(None, 0), State::AfterItem));
+                    }
+                    Behind::Byte(_) | Behind::Nothing => {}
+                }
                 self.end_items();
                 Flow::Again
             }
@@ -340,7 +354,7 @@ impl Splitter {
                     Behind::NotYet if byte == b'}' => return Flow::Wait,
                     Behind::NotYet | Behind::Byte(b',' | b']') => {}
                     // The broken item before took the list's closing bracket with it.
-                    _ if byte == b'}' => {
+                    _ if byte == b'}' && !self.was_whole => {
                         self.pass(1);
                         self.state = State::Between;
                         return Flow::Again;
@@ -362,6 +376,12 @@ impl Splitter {
                 self.pass(1);
                 self.state = State::Between;
                 return Flow::Again;
+            }
+            // A bracket stands where a comma was: the items go on.
+            Some(b'{') => {
+                self.state = State::Item;
+                let place = Place { line: self.line, item: Some(self.n_items) };
+                return Flow::Bad(Bad { detail: "expected `,` or `}` behind the items, found byte 0x7b".to_owned(), ..Self::nothing_but(place) });
             }
             Some(_) => {}
         }
@@ -405,6 +425,7 @@ impl Splitter {
                 self.pass(length);
                 self.n_items += u64::from(in_list);
                 self.value_end_line = self.line;
+                self.was_whole = true;
                 self.state = then;
                 Flow::Value(range, place)
             }
@@ -427,6 +448,7 @@ impl Splitter {
 
     fn begin_skip(&mut self, skip: Skip) -> Flow {
         self.skip = Some(skip);
+        self.was_whole = false;
         self.state = State::Skipping;
         self.look_again_at = 0;
         Flow::Again

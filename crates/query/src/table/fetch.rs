@@ -10,7 +10,7 @@ use decklog_audit::intake::id_of;
 use decklog_audit::journal::Origin;
 use decklog_store::table::{COLUMNS, Column, Rows};
 
-use super::files::{OpenFile, ReadFailure, Selection};
+use super::files::{Depth, OpenFile, ReadFailure, Selection};
 use super::find::{Finder, gap};
 use super::looking::{LINE_ROWS, add_row, origin};
 use super::notes::Note;
@@ -51,7 +51,7 @@ impl Finder<'_> {
 
     fn fetch_group(&self, notes: &[(usize, Note)], fetched: &mut Vec<(usize, Line)>) -> Result<(), ReadFailure> {
         let spot = notes[0].1.spot;
-        let open = self.reader.open(&self.view.store, &self.view.files[spot.file as usize])?;
+        let open = self.reader.open(&self.view.store, &self.view.files[spot.file as usize], Depth::Pages)?;
         let mut ranges: Vec<Range<usize>> = Vec::new();
         notes.iter().for_each(|(_, note)| add_row(&mut ranges, note.spot.row as usize));
         let mut wanted = notes.iter();

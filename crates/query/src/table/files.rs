@@ -1,12 +1,11 @@
-//! Reading the table's files: footers, which are kept since files never change, and the columns of a row group.
+//! Reading the table's files: footers and bloom filters, which are kept since files never change, and the columns of a row group.
 //!
 //! Files lie in an object store, which is asynchronous; who searches waits. Requests run on a small runtime that all
 //! searches share; decoding is done on the thread that waits.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -18,7 +17,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowS
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::statistics::Statistics;
@@ -26,12 +25,15 @@ use tokio::runtime::Runtime;
 
 use super::TableFile;
 use super::bounds;
+use super::kept::Kept;
 use super::place::Span;
 
 /// Threads that wait for the disk. Each keeps memory of its own, so there are few.
 const DISK_THREADS: usize = 4;
-/// Bytes of footers that are kept.
+/// Bytes of footers that are kept: without page index, of more than a thousand files.
 const FOOTER_BYTES: usize = 64 << 20;
+/// Bytes of bloom filters that are kept.
+const FILTER_BYTES: usize = 32 << 20;
 
 /// Why something could not be read from a file.
 #[derive(Debug, thiserror::Error)]
@@ -69,9 +71,20 @@ impl From<arrow::error::ArrowError> for ReadFailure {
     }
 }
 
+/// What of a file's end is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// Row groups with their statistics. Enough to rule most files out.
+    Groups,
+    /// The page index too, which is ten times as large.
+    Pages,
+}
+
 /// A file with its footer.
 pub(crate) struct OpenFile {
+    path: Arc<str>,
     file: StoredFile,
+    depth: Depth,
     metadata: ArrowReaderMetadata,
     /// Where each of [`COLUMNS`] stands in the file.
     roots: Vec<Option<usize>>,
@@ -139,15 +152,9 @@ pub(crate) enum Selection<'a> {
 pub(crate) struct FileReader {
     /// Only taken when dropped: a runtime must not be dropped by waiting in async code.
     runtime: Option<Runtime>,
-    footers: Mutex<Footers>,
-}
-
-#[derive(Default)]
-struct Footers {
-    by_path: HashMap<String, (Arc<OpenFile>, u64)>,
-    n_bytes: usize,
-    /// Counts the uses; who was used longest ago goes first.
-    clock: u64,
+    footers: Mutex<Kept<Arc<str>, Arc<OpenFile>>>,
+    /// By file, group and leaf.
+    filters: Mutex<Kept<(Arc<str>, usize, usize), Arc<Sbbf>>>,
 }
 
 impl FileReader {
@@ -162,7 +169,7 @@ impl FileReader {
             .thread_name("decklog-search")
             .enable_all()
             .build()?;
-        Ok(Self { runtime: Some(runtime), footers: Mutex::default() })
+        Ok(Self { runtime: Some(runtime), footers: Mutex::new(Kept::new(FOOTER_BYTES)), filters: Mutex::new(Kept::new(FILTER_BYTES)) })
     }
 
     fn wait<T>(&self, work: impl Future<Output = T>) -> T {
@@ -172,14 +179,16 @@ impl FileReader {
         }
     }
 
-    /// The file with its footer and page index.
-    pub(crate) fn open(&self, store: &Arc<dyn ObjectStore>, file: &TableFile) -> Result<Arc<OpenFile>, ReadFailure> {
-        if let Some(known) = self.footers.lock().unwrap_or_else(PoisonError::into_inner).get(&file.path) {
-            return Ok(known);
+    /// The file with its footer, read at least as deep as `depth` says.
+    pub(crate) fn open(&self, store: &Arc<dyn ObjectStore>, file: &TableFile, depth: Depth) -> Result<Arc<OpenFile>, ReadFailure> {
+        let key = Arc::from(file.path.as_str());
+        if let Some(known) = lock(&self.footers).get(&key) {
+            return self.deepen(known, depth);
         }
         let path = Path::parse(&file.path).map_err(|error| ReadFailure::Unreadable(error.to_string()))?;
         let mut stored = StoredFile::new(Arc::clone(store), path, file.size);
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let policy = if depth == Depth::Pages { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
+        let options = ArrowReaderOptions::new().with_page_index_policy(policy);
         let footer = self.wait(stored.get_metadata(Some(&options)))?;
         let plain = ArrowReaderMetadata::try_new(Arc::clone(&footer), ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
         let schema = Arc::new(in_memory(plain.schema()));
@@ -188,9 +197,27 @@ impl FileReader {
         let described = metadata.parquet_schema();
         let leaf_of = |root: usize| (0..described.num_columns()).find(|leaf| described.get_column_root_idx(*leaf) == root);
         let leaves = roots.iter().map(|root| leaf_of((*root)?)).collect();
-        let open = Arc::new(OpenFile { file: stored, metadata, leaves, roots });
-        self.footers.lock().unwrap_or_else(PoisonError::into_inner).keep(&file.path, &open);
-        Ok(open)
+        Ok(self.keep(OpenFile { path: key, file: stored, depth, metadata, leaves, roots }))
+    }
+
+    /// The same file, read at least as deep as `depth` says.
+    pub(crate) fn deepen(&self, open: Arc<OpenFile>, depth: Depth) -> Result<Arc<OpenFile>, ReadFailure> {
+        if open.depth >= depth {
+            return Ok(open);
+        }
+        let mut reader = ParquetMetaDataReader::new_with_metadata(open.metadata.metadata().as_ref().clone()).with_page_index_policy(PageIndexPolicy::Optional);
+        let mut stored = open.file.clone();
+        self.wait(reader.load_page_index(&mut stored))?;
+        let options = ArrowReaderOptions::new().with_schema(Arc::clone(open.metadata.schema()));
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(reader.finish()?), options)?;
+        let (roots, leaves) = (open.roots.clone(), open.leaves.clone());
+        Ok(self.keep(OpenFile { path: Arc::clone(&open.path), file: stored, depth, metadata, roots, leaves }))
+    }
+
+    fn keep(&self, open: OpenFile) -> Arc<OpenFile> {
+        let (n_bytes, open) = (open.metadata.metadata().memory_size(), Arc::new(open));
+        lock(&self.footers).keep(Arc::clone(&open.path), Arc::clone(&open), n_bytes);
+        open
     }
 
     /// Calls `each` with the selected rows of a group, batch by batch, of `columns`; those the file lacks are left out,
@@ -228,40 +255,28 @@ impl FileReader {
     }
 
     /// The bloom filter of a column in a group, if the file has one.
-    pub(crate) fn bloom_filter(&self, file: &OpenFile, group: usize, column: Column) -> Result<Option<Sbbf>, ReadFailure> {
-        let Some(leaf) = file.leaf(column) else { return Ok(None) };
+    pub(crate) fn bloom_filter(&self, file: &OpenFile, group: usize, column: Column) -> Result<Option<Arc<Sbbf>>, ReadFailure> {
+        let Some(leaf) = file.leaf(column).filter(|leaf| file.groups()[group].column(*leaf).bloom_filter_offset().is_some()) else { return Ok(None) };
+        let key = (Arc::clone(&file.path), group, leaf);
+        if let Some(known) = lock(&self.filters).get(&key) {
+            return Ok(Some(known));
+        }
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file.file.clone(), file.metadata.clone());
-        Ok(self.wait(builder.get_row_group_column_bloom_filter(group, leaf))?)
+        let Some(filter) = self.wait(builder.get_row_group_column_bloom_filter(group, leaf))? else { return Ok(None) };
+        let (n_bytes, filter) = (filter.num_blocks() * 32, Arc::new(filter));
+        lock(&self.filters).keep(key, Arc::clone(&filter), n_bytes);
+        Ok(Some(filter))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for FileReader {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
-        }
-    }
-}
-
-impl Footers {
-    fn get(&mut self, path: &str) -> Option<Arc<OpenFile>> {
-        self.clock += 1;
-        let (file, used) = self.by_path.get_mut(path)?;
-        *used = self.clock;
-        Some(Arc::clone(file))
-    }
-
-    fn keep(&mut self, path: &str, file: &Arc<OpenFile>) {
-        let size_of = |file: &OpenFile| file.metadata.metadata().memory_size();
-        self.n_bytes += size_of(file);
-        if let Some((other, _)) = self.by_path.insert(path.to_owned(), (Arc::clone(file), self.clock)) {
-            self.n_bytes = self.n_bytes.saturating_sub(size_of(&other));
-        }
-        while self.n_bytes > FOOTER_BYTES && self.by_path.len() > 1 {
-            let Some(oldest) = self.by_path.iter().min_by_key(|(_, (_, used))| *used).map(|(path, _)| path.clone()) else { break };
-            if let Some((file, _)) = self.by_path.remove(&oldest) {
-                self.n_bytes = self.n_bytes.saturating_sub(size_of(&file));
-            }
         }
     }
 }

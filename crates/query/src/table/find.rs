@@ -14,7 +14,7 @@ use decklog_audit::filter::{Needs, Prefilter};
 use decklog_audit::search::{SearchRequest, Stop};
 
 use super::condition::Condition;
-use super::files::{FileReader, OpenFile, ReadFailure};
+use super::files::{Depth, FileReader, OpenFile, ReadFailure};
 use super::looking::Looking;
 use super::narrow::Narrowing;
 use super::place::{Places, Span};
@@ -88,10 +88,12 @@ impl<'a> Finder<'a> {
     /// Finds the rows that match in `files` (indexes in the view), each thread with a sink of its own.
     pub(crate) fn find<S: Sink>(&self, files: &[u32], sink: impl Fn() -> S + Sync) -> Result<(Vec<S>, Outcome), ReadFailure> {
         let mut outcome = Outcome::default();
+        // Where most groups are ruled out by a bloom filter, the others' page index alone is read.
+        let depth = if self.narrowing.wants_one_value() { Depth::Groups } else { Depth::Pages };
         let (opened, failures) = pool::each(self.n_threads, self.stop(), files.len(), Vec::new, |units: &mut Vec<Unit>, index| {
             let number = files[index];
             let file = &self.view.files[number as usize];
-            let open = self.reader.open(&self.view.store, file)?;
+            let open = self.reader.open(&self.view.store, file, depth)?;
             let groups = (0..open.groups().len()).map(|group| Unit { file: number, group, span: open.span(group), open: Arc::clone(&open) });
             units.extend(groups.filter(|unit| self.places.may_want(&unit.span)));
             Ok(())
@@ -100,16 +102,25 @@ impl<'a> Finder<'a> {
         let mut units: Vec<Unit> = opened.into_iter().flatten().collect();
         // With the newest first, a limit is reached soonest.
         units.sort_by_key(|unit| (std::cmp::Reverse(unit.span.times.1), unit.file, unit.group));
-        let narrow = |left: &mut Vec<(usize, Vec<Range<usize>>)>, index: usize| {
+        let narrow = |left: &mut Vec<(usize, Vec<Range<usize>>, Arc<OpenFile>)>, index: usize| {
             let unit = &units[index];
-            left.extend(self.narrowing.rows(self.reader, &unit.open, unit.group, &self.places)?.map(|ranges| (index, ranges)));
+            if self.narrowing.may_have(self.reader, &unit.open, unit.group)? {
+                let open = self.reader.deepen(Arc::clone(&unit.open), Depth::Pages)?;
+                let ranges = self.narrowing.rows(&open, unit.group, &self.places);
+                left.extend((!ranges.is_empty()).then_some((index, ranges, open)));
+            }
             Ok(())
         };
         // Only bloom filters are read for it; without one it is no work for threads.
         let n_threads = if self.narrowing.wants_one_value() { self.n_threads } else { 1 };
         let (left, failures) = pool::each(n_threads, self.stop(), units.len(), Vec::new, narrow)?;
         outcome.note(failures.into_iter().map(|(index, failure)| (units[index].file, failure)), self.view);
-        let mut left: Vec<(usize, Vec<Range<usize>>)> = left.into_iter().flatten().collect();
+        let mut narrowed = Vec::new();
+        for (index, ranges, open) in left.into_iter().flatten() {
+            units[index].open = open;
+            narrowed.push((index, ranges));
+        }
+        let mut left: Vec<(usize, Vec<Range<usize>>)> = narrowed;
         left.sort_unstable_by_key(|(index, _)| *index);
         for (index, unit) in units.iter().enumerate() {
             // Rows that were ruled out count as looked at all the same.

@@ -13,6 +13,7 @@ mod fetch;
 mod files;
 mod find;
 mod groups;
+mod kept;
 mod looking;
 mod narrow;
 mod notes;

@@ -46,25 +46,23 @@ impl Narrowing {
         !self.required.is_empty()
     }
 
-    /// The rows of a group that may match and may be wanted; `None` if there are none.
-    pub(crate) fn rows(&self, reader: &FileReader, file: &OpenFile, group: usize, places: &Places) -> Result<Option<Vec<Range<usize>>>, ReadFailure> {
-        let n_rows = file.n_rows(group);
-        if n_rows == 0 || !may_match(&self.expression, &|column| of_group(file, group, column)) {
-            return Ok(None);
+    /// Whether a group may hold a match, by its statistics and bloom filters.
+    pub(crate) fn may_have(&self, reader: &FileReader, file: &OpenFile, group: usize) -> Result<bool, ReadFailure> {
+        if file.n_rows(group) == 0 || !may_match(&self.expression, &|column| of_group(file, group, column)) {
+            return Ok(false);
         }
         for (column, texts) in &self.required {
             if let Some(filter) = reader.bloom_filter(file, group, *column)?
                 && !texts.iter().any(|text| filter.check(text.as_str()))
             {
-                return Ok(None);
+                return Ok(false);
             }
         }
-        let ranges = self.pages(file, group, places);
-        Ok((!ranges.is_empty()).then_some(ranges))
+        Ok(true)
     }
 
-    /// The rows whose pages may hold a match.
-    fn pages(&self, file: &OpenFile, group: usize, places: &Places) -> Vec<Range<usize>> {
+    /// The rows of such a group whose pages may hold a match and may be wanted.
+    pub(crate) fn rows(&self, file: &OpenFile, group: usize, places: &Places) -> Vec<Range<usize>> {
         let n_rows = file.n_rows(group);
         let paged: Vec<Paged<'_>> = self.columns.iter().filter_map(|column| Paged::of(file, group, *column)).collect();
         let mut starts: Vec<usize> = paged.iter().flat_map(|paged| paged.starts.iter().copied()).chain([0]).filter(|start| *start < n_rows).collect();

@@ -27,8 +27,10 @@ const GROUP_ROWS: usize = 128 * 1024;
 const GROUP_BYTES: usize = 128 << 20;
 /// Rows of a page at most: what a search reads at least.
 const PAGE_ROWS: usize = 16 * 1024;
-/// The share of false hits of a bloom filter. A hit costs reading one column of a row group.
-const BLOOM_MISSES: f64 = 0.05;
+/// Columns with a bloom filter, the most values of a row group it has room for (it shrinks to those there are), and its
+/// share of false hits. A hit costs reading one column of a row group; an auditID's filter is as large as all others together.
+const BLOOM_FILTERS: [(Column, u64, f64); 3] =
+    [(Column::AuditId, GROUP_ROWS as u64, 0.05), (Column::Name, GROUP_ROWS as u64, 0.01), (Column::Username, 8192, 0.01)];
 /// Rows handed to the encoder at once.
 const CHUNK_ROWS: usize = 8 * 1024;
 
@@ -163,9 +165,9 @@ pub(super) fn properties(effort: Effort) -> WriterProperties {
         properties = properties.set_column_statistics_enabled(path(column), EnabledStatistics::None);
     }
     properties = properties.set_column_dictionary_enabled(path(Column::AuditId), false);
-    for (column, n_values) in [(Column::AuditId, GROUP_ROWS as u64), (Column::Name, 8192), (Column::Username, 1024)] {
+    for (column, n_values, misses) in BLOOM_FILTERS {
         properties = properties.set_column_bloom_filter_enabled(path(column), true);
-        properties = properties.set_column_bloom_filter_fpp(path(column), BLOOM_MISSES);
+        properties = properties.set_column_bloom_filter_fpp(path(column), misses);
         properties = properties.set_column_bloom_filter_max_ndv(path(column), n_values);
     }
     properties.build()
