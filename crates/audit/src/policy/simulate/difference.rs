@@ -67,6 +67,8 @@ pub struct Kind {
 pub struct Difference {
     /// By kind.
     pub kinds: BTreeMap<Kind, (Sum, Example)>,
+    /// Changed events of kinds beyond the 10,000 that are told apart.
+    pub others: u64,
 }
 
 impl Difference {
@@ -85,6 +87,7 @@ impl Difference {
         };
         let key = Kind { change, verb: request.info.verb.to_string(), resource: resource_name(request), from: levels.0, to: levels.1 };
         if self.kinds.len() >= MAX_KINDS && !self.kinds.contains_key(&key) {
+            self.others += 1;
             return;
         }
         let (sum, _) = self.kinds.entry(key).or_insert_with(|| {

@@ -102,5 +102,8 @@ pub(super) fn run(flags: &DiffFlags, context: &Context) -> Outcome {
         })
         .collect();
     context.note(&sums.join(", "));
+    if difference.others > 0 {
+        context.note(&format!("warning: {} changed events are of further kinds and not in the list", with_thousands(difference.others)));
+    }
     Ok(Exit::Done)
 }
