@@ -14,6 +14,7 @@ mod walk;
 
 mod compiled;
 mod document;
+pub mod load;
 mod explain;
 pub mod request_info;
 pub mod simulate;
