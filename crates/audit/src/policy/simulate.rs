@@ -111,3 +111,8 @@ fn missing_bodies(recorded: Level, level: Level, event: &Event<'_>, request: &Re
     let has_any = event.stage_kind() != Some(Stage::RequestReceived) && request.info.is_resource_request;
     if has_any && (of_request || of_answer) { Bodies::Unknown } else { Bodies::Known }
 }
+
+/// Bytes of a recorded event's line at Metadata, Request and `RequestResponse`.
+pub(super) fn at_each_level(event: &Event<'_>, line: &str, omit_managed_fields: bool) -> [usize; 3] {
+    [Level::Metadata, Level::Request, Level::RequestResponse].map(|level| splice::at_level(event, line, level, omit_managed_fields).len())
+}

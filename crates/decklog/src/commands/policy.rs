@@ -4,6 +4,7 @@
 mod diff;
 mod explain;
 mod file;
+mod generate;
 mod simulate;
 mod test;
 mod traffic;
@@ -16,7 +17,7 @@ use crate::failure::Outcome;
 
 pub(crate) use explain::lines_of;
 
-/// Explains audit policies, and tries them on recorded traffic
+/// Explains audit policies, tries them on recorded traffic, writes them
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     help_template = TEMPLATE,
@@ -24,6 +25,7 @@ pub(crate) use explain::lines_of;
   decklog policy explain policy.yaml --verb get --resource secrets -n shop --user bob
   decklog policy simulate policy.yaml --events audit.log           what it would have recorded
   decklog policy diff policy.yaml new.yaml --events audit.log      what is gained and lost
+  decklog policy generate --from audit.log --budget 500MB/day      a policy from that traffic
   decklog policy test policy.yaml                                  its own cases, from policy.test.yaml"
 )]
 pub(crate) struct PolicyFlags {
@@ -36,6 +38,7 @@ enum PolicyCommand {
     Explain(explain::ExplainFlags),
     Simulate(simulate::SimulateFlags),
     Diff(diff::DiffFlags),
+    Generate(generate::GenerateFlags),
     Test(test::TestFlags),
 }
 
@@ -46,6 +49,7 @@ impl PolicyFlags {
             PolicyCommand::Explain(flags) => flags.for_programs(),
             PolicyCommand::Simulate(flags) => flags.for_programs(),
             PolicyCommand::Diff(flags) => flags.for_programs(),
+            PolicyCommand::Generate(flags) => flags.for_programs(),
             PolicyCommand::Test(_) => false,
         };
         if for_programs { OutputFormat::Json } else { OutputFormat::Table }
@@ -58,6 +62,7 @@ pub(crate) fn run(flags: &PolicyFlags, context: &Context) -> Outcome {
         PolicyCommand::Explain(flags) => explain::run(flags),
         PolicyCommand::Simulate(flags) => simulate::run(flags, context),
         PolicyCommand::Diff(flags) => diff::run(flags, context),
+        PolicyCommand::Generate(flags) => generate::run(flags, context),
         PolicyCommand::Test(flags) => test::run(flags),
     }
 }

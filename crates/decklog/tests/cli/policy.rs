@@ -106,3 +106,70 @@ fn request_info_is_json() {
     let out = folder.run(&["request-info", "--batch", &batch]);
     assert!(out.stdout.contains("\"verb\":\"deletecollection\""), "{}", out.stdout);
 }
+
+#[test]
+fn generate_prints_a_policy_for_a_purpose() {
+    let folder = Folder::new();
+    let out = folder.run(&["policy", "generate", "--profile", "security"]);
+    assert_eq!((out.code, out.stdout), (0, std::fs::read_to_string(data("../../policies/security.yaml")).unwrap()), "{}", out.stderr);
+    assert_eq!(folder.run(&["policy", "generate"]).code, 2);
+    assert_eq!(folder.run(&["policy", "generate", "--profile", "best"]).code, 2);
+    let bad = folder.run(&["policy", "generate", "--budget", "much", "--from", &data("benign/audit.log.zst")]);
+    assert!(bad.code == 2 && bad.stderr.contains("500MB/day"), "{}", bad.stderr);
+}
+
+/// The labelled requests of an attack that the policy records: in their last stage, or where a login failed, in the only one.
+fn attack_recorded(folder: &Folder, policy: &str) -> (usize, usize) {
+    let events = folder.run(&["policy", "simulate", policy, "--events", &data("attack/audit.log.zst"), "-o", "events"]).stdout;
+    let last_stages = |log: &str| -> std::collections::HashSet<String> {
+        let last = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter(|event| event["stage"] == "ResponseComplete" || (event["stage"] == "ResponseStarted" && event["responseStatus"]["code"] == 401));
+        last.map(|event| event["auditID"].as_str().unwrap().to_owned()).collect()
+    };
+    let everything = zstd::decode_all(std::fs::File::open(data("attack/audit.log.zst")).unwrap()).unwrap();
+    let (all, recorded) = (last_stages(std::str::from_utf8(&everything).unwrap()), last_stages(&events));
+    let labels = std::fs::read_to_string(data("attack/labels.jsonl")).unwrap();
+    let steps = labels.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(|step| step["label"] == "attack");
+    let labelled: Vec<String> = steps
+        .flat_map(|step| step["auditIDs"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+        .filter(|id| all.contains(id))
+        .collect();
+    (labelled.len(), labelled.iter().filter(|id| recorded.contains(*id)).count())
+}
+
+#[test]
+fn generate_keeps_to_a_budget_and_keeps_the_attack() {
+    let folder = Folder::new();
+    let log = data("benign/audit.log.zst");
+    for (budget, code) in [("50%", 0), ("20%", 0), ("1%", 1)] {
+        let out = folder.run(&["policy", "generate", "--from", &log, "--budget", budget]);
+        assert_eq!(out.code, code, "{}", out.stderr);
+        assert_eq!(out.stderr.contains("the budget is not reached"), code == 1, "{}", out.stderr);
+        let policy = folder.write("p.yaml", out.stdout.as_bytes());
+        // What it says it will record is what it records.
+        let told: Value = serde_json::from_str(&folder.run(&["policy", "generate", "--from", &log, "--budget", budget, "-o", "json"]).stdout).unwrap();
+        let simulated: Value = serde_json::from_str(&folder.run(&["policy", "simulate", &policy, "--events", &log, "-o", "json"]).stdout).unwrap();
+        let day = simulated["perDay"]["written"]["bytes"].as_f64().unwrap().round();
+        assert_eq!(told["after"].as_f64().unwrap(), day, "{budget}");
+        assert!(budget != "20%" || told["cuts"].as_array().unwrap().len() > 10);
+        let (n_labelled, n_recorded) = attack_recorded(&folder, &policy);
+        assert!(n_labelled >= 200);
+        assert_eq!(n_recorded, n_labelled, "{budget}");
+    }
+}
+
+#[test]
+fn what_must_be_kept_is_not_cut() {
+    let folder = Folder::new();
+    let log = data("benign/audit.log.zst");
+    let leases = |more: &[&str]| {
+        let out = folder.run(&[&["policy", "generate", "--from", &log, "--budget", "1%"], more].concat());
+        let policy = folder.write("p.yaml", out.stdout.as_bytes());
+        let value: Value = serde_json::from_str(&folder.run(&["policy", "simulate", &policy, "--events", &log, "-o", "json"]).stdout).unwrap();
+        value["resources"]["leases.coordination.k8s.io"]["events"].as_u64().unwrap_or(0)
+    };
+    assert_eq!(leases(&[]), 0);
+    assert!(leases(&["--must-keep", "resource:leases user:system:node*"]) > 50);
+}

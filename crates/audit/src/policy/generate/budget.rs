@@ -56,7 +56,7 @@ pub fn plan(traffic: &Traffic, budget: u64) -> Plan {
             let now = chosen.get(key).map_or(key.level, |chosen| chosen.noise.level());
             // Bodies may be left out of what must be kept: the event stays.
             if noise.cuts(key) && now > noise.level() && !(sum.has_kept && noise.level() == Level::None) {
-                let saved = sum.bytes.at(now) - sum.bytes.at(noise.level());
+                let saved = sum.bytes.at(now).saturating_sub(sum.bytes.at(noise.level()));
                 if saved > 0 {
                     found.push((saved, key));
                 }
