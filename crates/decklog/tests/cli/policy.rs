@@ -173,3 +173,17 @@ fn what_must_be_kept_is_not_cut() {
     assert_eq!(leases(&[]), 0);
     assert!(leases(&["--must-keep", "resource:leases user:system:node*"]) > 50);
 }
+
+#[test]
+fn the_policies_that_decklog_comes_with_pass_their_own_cases() {
+    let folder = Folder::new();
+    for profile in decklog_audit::policy::generate::Profile::ALL {
+        let policy = data(&format!("../../policies/{}.yaml", profile.name));
+        let out = folder.run(&["policy", "test", &policy]);
+        assert_eq!((out.code, out.stdout.as_str()), (0, "18 cases passed, 0 failed\n"), "{}", profile.name);
+        // Failed logins are of nobody, so that a rule for users hides none of them.
+        let value = folder.run(&["policy", "simulate", &policy, "--events", &data("attack/audit.log.zst"), "-o", "json"]);
+        let value: Value = serde_json::from_str(&value.stdout).unwrap();
+        assert_eq!(value["failedLogins"], serde_json::json!({"recorded": 30, "written": 30}), "{}", profile.name);
+    }
+}
