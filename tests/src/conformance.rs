@@ -6,6 +6,7 @@
 
 mod event_codec;
 mod policy_eval;
+mod policy_load;
 mod request_info;
 mod vectors;
 
@@ -16,8 +17,12 @@ pub use vectors::{Failure, VectorError};
 use vectors::{Runner, play};
 
 /// Which runner plays which file.
-const RUNNERS: [(&str, Runner); 3] =
-    [("event-codec.jsonl", event_codec::play), ("policy-eval.jsonl", policy_eval::play), ("request-info.jsonl", request_info::play)];
+const RUNNERS: [(&str, Runner); 4] = [
+    ("event-codec.jsonl", event_codec::play),
+    ("policy-eval.jsonl", policy_eval::play),
+    ("policy-load.jsonl", policy_load::play),
+    ("request-info.jsonl", request_info::play),
+];
 
 /// The failures that are explained to the public.
 const ALLOWED: &str = include_str!("../../docs/conformance.md");
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn policies_decide_and_requests_resolve_as_in_kube_apiserver() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, least) in [("policy-eval.jsonl", 100), ("request-info.jsonl", 900)] {
+        for (name, least) in [("policy-eval.jsonl", 100), ("policy-load.jsonl", 240), ("request-info.jsonl", 900)] {
             let packed = std::fs::File::open(crate::root().join(format!("tests/data/vectors/{name}.zst"))).unwrap();
             std::fs::write(folder.path().join(name), zstd::decode_all(packed).unwrap()).unwrap();
             let reports = run(folder.path(), &[name.to_owned()]).unwrap();

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use decklog_audit::event::Event;
+use decklog_audit::policy::Compiled;
+use decklog_audit::policy::load::{TargetVersion, load};
 use decklog_audit::policy::simulate::{Fate, RecordedRequest, simulate};
-use decklog_audit::policy::{Compiled, from_document};
 
 /// Per auditID, sorted: stage, level, whether there is a request's body, whether there is an answer's.
 type Written = BTreeMap<String, Vec<(String, String, bool, bool)>>;
@@ -23,8 +24,8 @@ fn log(name: &str) -> String {
 }
 
 fn policy(name: &str) -> Compiled {
-    let text = std::fs::read_to_string(crate::root().join(format!("tests/data/{name}/policy.yaml"))).expect("the policy is there");
-    Compiled::new(&from_document(&serde_saphyr::from_str(&text).expect("the policy is YAML")))
+    let text = std::fs::read(crate::root().join(format!("tests/data/{name}/policy.yaml"))).expect("the policy is there");
+    Compiled::new(&load(&text, TargetVersion::default()).result.expect("the policy is one"))
 }
 
 /// A request whose events differ: its auditID, simulated, real.

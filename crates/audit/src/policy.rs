@@ -12,16 +12,17 @@ mod model;
 mod decision;
 mod walk;
 
+mod asked;
 mod compiled;
-mod document;
+pub mod lint;
 pub mod load;
 mod explain;
 pub mod request_info;
 pub mod simulate;
 
+pub use asked::{AskedRequest, AskedUser};
 pub use compiled::{Compiled, MAX_INDEX_BYTES};
 pub use decision::{Decision, OmittedStages};
-pub use document::from_document;
 pub use explain::{Explanation, Part, RequestLength, explain};
 pub use model::{Attributes, GroupResources, Policy, Rule, User};
 pub use walk::{Mismatch, mismatch, walk};

@@ -8,7 +8,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-pub(crate) use print::{ErrorFormat, print};
+pub(crate) use print::{ErrorFormat, pointer, print};
 pub(crate) use usage::{asks_for_json, of_clap};
 
 /// How the program ends (docs/cli.md).
@@ -28,6 +28,10 @@ pub(crate) enum Exit {
     Partly,
     /// The query's time limit is over.
     TimeLimit,
+    /// `policy check` found lints.
+    Lints,
+    /// Wrong use of `policy check`, whose 2 says something else.
+    CheckUsage,
     /// Ctrl-C.
     Interrupted,
     /// Who read our output has gone; nothing is printed.
@@ -36,18 +40,30 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// All of them, for the help topic and its test.
-    pub(crate) const ALL: [Self; 9] =
-        [Self::Done, Self::No, Self::Usage, Self::Failed, Self::Denied, Self::Partly, Self::TimeLimit, Self::Interrupted, Self::PipeClosed];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Done,
+        Self::No,
+        Self::Usage,
+        Self::Lints,
+        Self::Failed,
+        Self::Denied,
+        Self::Partly,
+        Self::CheckUsage,
+        Self::TimeLimit,
+        Self::Interrupted,
+        Self::PipeClosed,
+    ];
 
     /// The number the shell sees.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::No => 1,
-            Self::Usage => 2,
+            Self::Usage | Self::Lints => 2,
             Self::Failed => 3,
             Self::Denied => 4,
             Self::Partly => 5,
+            Self::CheckUsage => 64,
             Self::TimeLimit => 124,
             Self::Interrupted => 130,
             Self::PipeClosed => 141,
@@ -58,8 +74,10 @@ impl Exit {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done, also when nothing matched",
-            Self::No => "done, and the answer is no: `search -e` without a match",
+            Self::No => "done, and the answer is no: `search -e` without a match, `policy check` of a policy that is refused",
             Self::Usage => "wrong use: a flag, a filter, a time, the configuration",
+            Self::Lints => "`policy check` alone: lints of the denied severity",
+            Self::CheckUsage => "`policy check` alone: wrong use",
             Self::Failed => "it could not be done: file, network, server, disk",
             Self::Denied => "not authenticated, or not allowed",
             Self::Partly => "done in part: an import with quarantined events or a file that failed",
@@ -203,6 +221,12 @@ impl Failures {
     /// Whether all that happened is that the reader of our output has gone.
     pub(crate) fn is_silent(&self) -> bool {
         self.0.iter().all(|failure| failure.exit == Exit::PipeClosed)
+    }
+}
+
+impl From<Vec<Failure>> for Failures {
+    fn from(causes: Vec<Failure>) -> Self {
+        Self(causes)
     }
 }
 

@@ -67,13 +67,14 @@ fn main() -> ExitCode {
 
 /// Help and version go to stdout and are no error; clap's own errors are already in our style.
 fn usage_error(error: &clap::Error, environment: &[(String, String)]) -> ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
     let exit = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ if words.iter().filter(|word| !word.to_string_lossy().starts_with('-')).take(2).eq(["policy", "check"]) => Exit::CheckUsage,
         _ => Exit::Usage,
     };
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
     let variable = environment.iter().find(|(name, _)| name == "DECKLOG_OUTPUT").map(|(_, value)| value.as_str());
-    if exit == Exit::Usage && failure::asks_for_json(&words, variable) {
+    if exit != Exit::Done && failure::asks_for_json(&words, variable) {
         failure::print(&failure::of_clap(error), ErrorFormat::Json);
     } else {
         let _ = error.print();

@@ -1,5 +1,6 @@
 //! The routes below `/api/v1`, and the questions behind them (docs/api.md).
 
+mod body;
 mod counts;
 mod cursor;
 mod event;
@@ -8,6 +9,7 @@ mod filter;
 mod lists;
 mod outlet;
 mod parameters;
+mod policy;
 mod search;
 mod sql;
 mod stream;
@@ -38,6 +40,10 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v1/extent", get(counts::extent))
         .route("/api/v1/filter", get(filter::get))
         .route("/api/v1/sql", post(sql::post))
+        .route("/api/v1/policy/check", post(policy::check))
+        .route("/api/v1/policy/explain", post(policy::explain))
+        .route("/api/v1/policy/generate", post(policy::generate))
+        .route("/api/v1/policy/simulate", post(policy::simulate))
         .route("/api/v1/fields", get(lists::fields))
         .route("/api/v1/sources", get(lists::sources))
         .route("/api/v1/quarantine", get(lists::quarantine))

@@ -48,6 +48,7 @@ fn document() -> Value {
         },
         "tags": [
             { "name": "Search", "description": "Events, and what can be asked of them" },
+            { "name": "Policy", "description": "Audit policies: checked, explained, tried, made" },
             { "name": "Ingest", "description": "Where events come from" },
             { "name": "Admin", "description": "How decklog is" }
         ],

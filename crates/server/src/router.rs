@@ -24,7 +24,7 @@ use crate::parts::Parts;
 use crate::problem::{Problem, ProblemKind};
 
 /// The paths this crate answers itself.
-pub(crate) const PATHS: [&str; 19] = [
+pub(crate) const PATHS: [&str; 23] = [
     "/",
     "/api/v1/events",
     "/api/v1/events/{SEQ-ID}",
@@ -33,6 +33,10 @@ pub(crate) const PATHS: [&str; 19] = [
     "/api/v1/fields",
     "/api/v1/filter",
     "/api/v1/histogram",
+    "/api/v1/policy/check",
+    "/api/v1/policy/explain",
+    "/api/v1/policy/generate",
+    "/api/v1/policy/simulate",
     "/api/v1/quarantine",
     "/api/v1/quarantine/export",
     "/api/v1/sources",

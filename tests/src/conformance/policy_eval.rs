@@ -1,13 +1,13 @@
 //! policy-eval.jsonl: which rule of a policy decides, by the plain walk and by the compiled policy.
 
-use decklog_audit::policy::{Attributes, Compiled, Decision, User, from_document, walk};
+use decklog_audit::policy::load::load_unchecked;
+use decklog_audit::policy::{Attributes, Compiled, Decision, User, walk};
 use serde_json::Value;
 
 /// Plays one policy with its requests.
 pub(super) fn play(vector: &Value) -> Result<(), String> {
-    let text = vector["in"]["policy"].as_str().ok_or("the vector has no policy")?;
-    let document: Value = serde_saphyr::from_str(text).map_err(|error| format!("the policy is not YAML: {error}"))?;
-    let policy = from_document(&document);
+    let text = super::vectors::byte_string(&vector["in"]["policy"]).ok_or("the vector has no policy")?;
+    let policy = load_unchecked(&text).map_err(|problems| format!("the policy cannot be decoded: {problems:?}"))?;
     let compiled = Compiled::new(&policy);
     let requests = vector["in"]["requests"].as_array().ok_or("the vector has no requests")?;
     let wants = vector["want"].as_array().ok_or("the vector wants nothing")?;

@@ -19,7 +19,7 @@ pub fn write_legacy_line_at(event: &Event<'_>, offset_seconds: i32, out: &mut Ve
         Some(text) if !text.is_empty() => text.to_owned(),
         _ => missing.to_owned(),
     };
-    let quote_all = |items: &[std::borrow::Cow<'_, str>]| items.iter().map(|item| quote(item)).collect::<Vec<_>>().join(",");
+    let quote_all = |items: &[std::borrow::Cow<'_, str>]| items.iter().map(|item| go_quoted(item)).collect::<Vec<_>>().join(",");
     let username = present(event.user.username.as_deref(), "<none>");
     let groups = match event.user.groups.as_deref() {
         Some(groups) if !groups.is_empty() && username_known(event) => quote_all(groups),
@@ -33,19 +33,19 @@ pub fn write_legacy_line_at(event: &Event<'_>, offset_seconds: i32, out: &mut Ve
     let namespace = present(event.object_ref.as_ref().and_then(|object| object.namespace.as_deref()), "<none>");
     let response = event.response_status.as_ref().map_or_else(|| "<deferred>".to_owned(), |status| status.code.unwrap_or(0).to_string());
     let time = event.request_received_timestamp.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| time.rfc3339_nano_at(offset_seconds));
-    let text = |value: &Option<std::borrow::Cow<'_, str>>| quote(value.as_deref().unwrap_or_default());
+    let text = |value: &Option<std::borrow::Cow<'_, str>>| go_quoted(value.as_deref().unwrap_or_default());
     let line = format!(
         "{time} AUDIT: id={} stage={} ip={} method={} user={} groups={} as={} asgroups={} user-agent={} namespace={} uri={} response=\"{response}\"\n",
         text(&event.audit_id),
         text(&event.stage),
-        quote(ip),
+        go_quoted(ip),
         text(&event.verb),
-        quote(&username),
-        quote(&groups),
-        quote(&as_user),
-        quote(&as_groups),
+        go_quoted(&username),
+        go_quoted(&groups),
+        go_quoted(&as_user),
+        go_quoted(&as_groups),
         text(&event.user_agent),
-        quote(&namespace),
+        go_quoted(&namespace),
         text(&event.request_uri),
     );
     out.extend_from_slice(line.as_bytes());
@@ -56,7 +56,7 @@ fn username_known(event: &Event<'_>) -> bool {
 }
 
 /// Go's `%q`: double quotes, escapes for what is not printable.
-fn quote(text: &str) -> String {
+pub(crate) fn go_quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {

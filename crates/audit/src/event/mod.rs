@@ -24,6 +24,7 @@ pub use bytes::{readable_text, text_from_bytes};
 pub use decode::{DecodeError, DecodeErrorKind, Decoded};
 pub use derived::{LATENCY_ANNOTATION, Outcome, UserType, VerbClass};
 pub use encode::{EncodeError, JsonParts, write_annotations, write_event_list, write_extra, write_line_of_parts, write_log_line, write_status_details};
+pub(crate) use legacy::go_quoted;
 pub use legacy::{write_legacy_line, write_legacy_line_at};
 
 use crate::json::RawJson;

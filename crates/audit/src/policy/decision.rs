@@ -1,5 +1,7 @@
 //! What a policy says of one request.
 
+use serde_json::{Value, json};
+
 use crate::event::{Level, Stage};
 
 /// The answer of a policy: how much is recorded of a request, and at which moments.
@@ -24,6 +26,17 @@ impl Decision<'_> {
     /// Whether a request that is decided so gets an event at `stage`.
     pub fn records(&self, stage: Stage) -> bool {
         self.known_level() != Level::None && !self.omit_stages.contains(stage)
+    }
+
+    /// For programs; the rule is counted from 0, -1 is none.
+    #[must_use]
+    pub fn report(&self) -> Value {
+        json!({
+            "level": self.level,
+            "omitStages": self.omit_stages.names(),
+            "omitManagedFields": self.omit_managed_fields,
+            "rule": self.rule.map_or(-1, |rule| rule as i64),
+        })
     }
 }
 

@@ -1,7 +1,10 @@
 //! Why a policy decides a request as it does: which rule, why none before it, and what will be in the log.
 
+use serde_json::{Value, json};
+
 use super::decision::Decision;
 use super::model::{Attributes, Policy};
+use super::request_info::RequestInfo;
 use super::walk::{Mismatch, mismatch, walk};
 use crate::event::{Level, Stage};
 
@@ -44,6 +47,24 @@ impl Part {
     }
 }
 
+impl Explanation<'_> {
+    /// For programs: the decision, what is recorded at each stage, and why each earlier rule was passed over.
+    #[must_use]
+    pub fn report(&self, attributes: &Attributes<'_>) -> Value {
+        let mut report = self.decision.report();
+        report["passedOver"] = (self.passed_over.iter().enumerate())
+            .map(|(rule, mismatch)| json!({"rule": rule, "field": mismatch.field(), "why": mismatch.reason(attributes)}))
+            .collect();
+        report["stages"] = (self.stages.iter())
+            .map(|(stage, parts)| {
+                let holds: Vec<&str> = parts.iter().flatten().map(|part| part.as_str()).collect();
+                json!({"stage": stage.as_str(), "recorded": parts.is_some(), "holds": holds})
+            })
+            .collect();
+        report
+    }
+}
+
 /// Whether the request has the stage ResponseStarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestLength {
@@ -51,6 +72,14 @@ pub enum RequestLength {
     Short,
     /// A watch, a log, an exec and the like.
     LongRunning,
+}
+
+impl RequestLength {
+    /// That of a request.
+    #[must_use]
+    pub fn of(info: &RequestInfo<'_>) -> Self {
+        if info.is_long_running() { Self::LongRunning } else { Self::Short }
+    }
 }
 
 /// Explains the decision about a request.

@@ -52,6 +52,43 @@ pub enum Mismatch {
     NonResourceUrls,
 }
 
+impl Mismatch {
+    /// The rule's field, as a policy spells it.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::UserGroups => "userGroups",
+            Self::Verbs => "verbs",
+            Self::ForResources | Self::ApiGroup | Self::Resource => "resources",
+            Self::Namespaces => "namespaces",
+            Self::ResourceNames => "resourceNames",
+            Self::ForUrls | Self::NonResourceUrls => "nonResourceURLs",
+        }
+    }
+
+    /// Why the request does not match, for people.
+    #[must_use]
+    pub fn reason(self, attributes: &Attributes<'_>) -> String {
+        let user = attributes.user.map(|user| user.name);
+        match self {
+            Self::Users => user.map_or_else(|| "nobody is authenticated, and users is set".to_owned(), |user| format!("user {user} is not in users")),
+            Self::UserGroups => "none of the user's groups is in userGroups".to_owned(),
+            Self::Verbs => format!("verb `{}` is not in verbs", attributes.verb),
+            Self::ForResources => "is for resources".to_owned(),
+            Self::Namespaces if attributes.namespace.is_empty() => "the request has no namespace, which namespaces does not name".to_owned(),
+            Self::Namespaces => format!("namespace {} is not in namespaces", attributes.namespace),
+            Self::ApiGroup => format!("no resources of API group \"{}\"", attributes.api_group),
+            Self::Resource if attributes.subresource.is_empty() => format!("resource {} is not in resources", attributes.resource),
+            Self::Resource => format!("resource {}/{} is not in resources", attributes.resource, attributes.subresource),
+            Self::ResourceNames if attributes.name.is_empty() => "the request has no name, and resourceNames is set".to_owned(),
+            Self::ResourceNames => format!("name {} is not in resourceNames", attributes.name),
+            Self::ForUrls => "is for URLs".to_owned(),
+            Self::NonResourceUrls => format!("path {} is not in nonResourceURLs", attributes.path),
+        }
+    }
+}
+
 /// Why `rule` does not match; nothing if it does.
 pub fn mismatch(rule: &Rule, attributes: &Attributes<'_>) -> Option<Mismatch> {
     if !rule.users.is_empty() && !attributes.user.is_some_and(|user| has(&rule.users, user.name)) {

@@ -1,6 +1,7 @@
 //! `decklog policy`: audit policies, understood and tried on recorded traffic. What is decided is in `audit::policy`; here are
 //! the flags and the printing.
 
+mod check;
 mod diff;
 mod explain;
 mod file;
@@ -17,11 +18,12 @@ use crate::failure::Outcome;
 
 pub(crate) use explain::lines_of;
 
-/// Explains audit policies, tries them on recorded traffic, writes them
+/// Checks and explains audit policies, tries them on recorded traffic, writes them
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     help_template = TEMPLATE,
     before_help = "Examples:
+  decklog policy check policy.yaml                                 what is wrong with it, and the fix
   decklog policy explain policy.yaml --verb get --resource secrets -n shop --user bob
   decklog policy simulate policy.yaml --events audit.log           what it would have recorded
   decklog policy diff policy.yaml new.yaml --events audit.log      what is gained and lost
@@ -35,6 +37,7 @@ pub(crate) struct PolicyFlags {
 
 #[derive(Clone, Debug, Subcommand)]
 enum PolicyCommand {
+    Check(check::CheckFlags),
     Explain(explain::ExplainFlags),
     Simulate(simulate::SimulateFlags),
     Diff(diff::DiffFlags),
@@ -46,6 +49,7 @@ impl PolicyFlags {
     /// `-o`, which is also the form of errors.
     pub(crate) fn output(&self) -> OutputFormat {
         let for_programs = match &self.command {
+            PolicyCommand::Check(flags) => flags.for_programs(),
             PolicyCommand::Explain(flags) => flags.for_programs(),
             PolicyCommand::Simulate(flags) => flags.for_programs(),
             PolicyCommand::Diff(flags) => flags.for_programs(),
@@ -59,10 +63,11 @@ impl PolicyFlags {
 /// Does it.
 pub(crate) fn run(flags: &PolicyFlags, context: &Context) -> Outcome {
     match &flags.command {
-        PolicyCommand::Explain(flags) => explain::run(flags),
+        PolicyCommand::Check(flags) => check::run(flags, context),
+        PolicyCommand::Explain(flags) => explain::run(flags, context),
         PolicyCommand::Simulate(flags) => simulate::run(flags, context),
         PolicyCommand::Diff(flags) => diff::run(flags, context),
         PolicyCommand::Generate(flags) => generate::run(flags, context),
-        PolicyCommand::Test(flags) => test::run(flags),
+        PolicyCommand::Test(flags) => test::run(flags, context),
     }
 }

@@ -60,7 +60,7 @@ fn spot(place: &Place) -> String {
 }
 
 /// The line and the marks under the wrong part. A long line is cut to what is around it.
-fn pointer(place: &Place) -> Option<(String, String)> {
+pub(crate) fn pointer(place: &Place) -> Option<(String, String)> {
     const AROUND: usize = 60;
     let text = place.text.as_deref()?;
     let characters: Vec<char> = text.chars().map(|c| if crate::output::is_hostile(c) { '\u{fffd}' } else { c }).collect();

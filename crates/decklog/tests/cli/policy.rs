@@ -1,5 +1,7 @@
 //! `decklog policy` and `decklog request-info`.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use serde_json::Value;
 
 use crate::support::Folder;
@@ -185,5 +187,66 @@ fn the_policies_that_decklog_comes_with_pass_their_own_cases() {
         let value = folder.run(&["policy", "simulate", &policy, "--events", &data("attack/audit.log.zst"), "-o", "json"]);
         let value: Value = serde_json::from_str(&value.stdout).unwrap();
         assert_eq!(value["failedLogins"], serde_json::json!({"recorded": 30, "written": 30}), "{}", profile.name);
+    }
+}
+
+/// Transcript 14 of the design: policies as people wrote them in articles about auditing, and what would have helped them.
+#[test]
+fn check_tells_the_authors_of_broken_policies_what_is_wrong() {
+    let folder = Folder::new();
+    for (name, code) in [("level-in-small-letters", 1), ("resources-beside-group", 1), ("no-rules-line", 1), ("pods-only", 2), ("ends-with-none", 2)] {
+        let file = format!("{name}.yaml");
+        folder.write(&file, &std::fs::read(data(&format!("policies/{file}"))).unwrap());
+        let out = folder.run(&["policy", "check", &file]);
+        assert_eq!((out.code, out.stdout), (code, std::fs::read_to_string(data(&format!("policies/{name}.txt"))).unwrap()), "{}", out.stderr);
+        if code == 1 {
+            let dry = folder.run(&["policy", "check", "--fix", "--dry-run", &file]);
+            assert_eq!(dry.code, 1, "{}", dry.stderr);
+            let mended = folder.run(&["policy", "check", "--fix", "--deny", "error", &file]);
+            assert!(mended.code == 0 && mended.stderr.contains("+ ") && !mended.stdout.contains("error["), "{}{}", mended.stdout, mended.stderr);
+        }
+    }
+}
+
+#[test]
+fn check_ends_with_what_was_asked_of_it() {
+    let folder = Folder::new();
+    let policy = |rest: &str| format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n{rest}- level: Metadata\n");
+    let fine = folder.write("fine.yaml", policy("").as_bytes());
+    let warned = folder.write("warned.yaml", policy("- level: None\n  users: [\"system:nodes\"]\n").as_bytes());
+    let told = folder.write("told.yaml", policy("").replace("omitStages: [RequestReceived]\n", "").as_bytes());
+    let refused = folder.write("refused.yaml", b"rules: 1");
+    let code = |arguments: &[&str]| folder.run(&[&["policy", "check"], arguments].concat()).code;
+    assert_eq!((code(&[&fine]), code(&[&warned]), code(&[&told]), code(&[&refused])), (0, 2, 0, 1));
+    assert_eq!((code(&["--deny", "error", &warned]), code(&["--deny", "info", &told])), (0, 2));
+    assert_eq!((code(&["--allow", "group-as-user", &warned]), code(&[&fine, &warned, &refused])), (0, 1));
+    assert_eq!((code(&["missing.yaml", &fine]), code(&["--allow", "group-as-usr", &fine]), code(&["--nothing"])), (3, 64, 64));
+    let beta = folder.write("beta.yaml", policy("").replace("/v1\n", "/v1beta1\n").as_bytes());
+    assert_eq!((code(&["--target-version", "1.23", &beta]), code(&["--target-version", "1.24", &beta]), code(&["--target-version", "2", &beta])), (0, 1, 64));
+    let json = folder.run(&["policy", "check", "-o", "json", &fine, &warned, &refused]);
+    let lines: Vec<Value> = json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["ok"], &lines[0]["strict"], &lines[0]["lints"]), (&true.into(), &true.into(), &serde_json::json!([])));
+    assert_eq!((&lines[1]["lints"][0]["code"], &lines[1]["lints"][0]["line"]), (&"group-as-user".into(), &6.into()));
+    assert_eq!((&lines[2]["ok"], &lines[2]["stage"], &lines[2]["file"]), (&false.into(), &"group-version".into(), &refused.as_str().into()));
+}
+
+/// What we ship and what we generate has no lints; `gce.yaml` has those of the policy that it equals.
+#[test]
+fn our_own_policies_pass_check() {
+    let folder = Folder::new();
+    let ours = |name: &str| format!("{}/../../policies/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    for name in ["minimal", "security", "compliance", "forensics", "latency"] {
+        let out = folder.run(&["policy", "check", "--deny", "info", &ours(name)]);
+        assert_eq!((out.code, out.stdout.as_str()), (0, "1 file fine\n"), "{name}");
+    }
+    let gce = folder.run(&["policy", "check", "-o", "json", &ours("gce")]);
+    let value: Value = serde_json::from_str(&gce.stdout).unwrap();
+    let codes: Vec<&str> = value["lints"].as_array().unwrap().iter().filter_map(|lint| lint["code"].as_str()).collect();
+    assert_eq!(codes, ["patches-lost", "noise-bodies", "sensitive-bodies"]);
+    for budget in ["50%", "20%", "5%"] {
+        let made = folder.run(&["policy", "generate", "--from", &data("benign/audit.log.zst"), "--budget", budget]);
+        let file = folder.write("made.yaml", made.stdout.as_bytes());
+        let out = folder.run(&["policy", "check", "--deny", "info", &file]);
+        assert_eq!((out.code, out.stdout.as_str()), (0, "1 file fine\n"), "{budget}");
     }
 }

@@ -148,13 +148,15 @@ pub(crate) enum Selection<'a> {
     Ranges(&'a [Range<usize>]),
 }
 
+/// File, group and leaf.
+type FilterKey = (Arc<str>, usize, usize);
+
 /// Opens and reads files, for all searches at once.
 pub(crate) struct FileReader {
     /// Only taken when dropped: a runtime must not be dropped by waiting in async code.
     runtime: Option<Runtime>,
     footers: Mutex<Kept<Arc<str>, Arc<OpenFile>>>,
-    /// By file, group and leaf.
-    filters: Mutex<Kept<(Arc<str>, usize, usize), Arc<Sbbf>>>,
+    filters: Mutex<Kept<FilterKey, Arc<Sbbf>>>,
 }
 
 impl FileReader {

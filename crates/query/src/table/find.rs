@@ -51,6 +51,9 @@ pub(crate) struct Finder<'a> {
     floor: AtomicI64,
 }
 
+/// The index of a unit, its rows that are left, and its file with what was read of it.
+type LeftUnit = (usize, Vec<Range<usize>>, Arc<OpenFile>);
+
 /// A row group to look at.
 pub(super) struct Unit {
     pub(super) file: u32,
@@ -102,7 +105,7 @@ impl<'a> Finder<'a> {
         let mut units: Vec<Unit> = opened.into_iter().flatten().collect();
         // With the newest first, a limit is reached soonest.
         units.sort_by_key(|unit| (std::cmp::Reverse(unit.span.times.1), unit.file, unit.group));
-        let narrow = |left: &mut Vec<(usize, Vec<Range<usize>>, Arc<OpenFile>)>, index: usize| {
+        let narrow = |left: &mut Vec<LeftUnit>, index: usize| {
             let unit = &units[index];
             if self.narrowing.may_have(self.reader, &unit.open, unit.group)? {
                 let open = self.reader.deepen(Arc::clone(&unit.open), Depth::Pages)?;

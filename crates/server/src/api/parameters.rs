@@ -2,10 +2,10 @@
 
 use axum::extract::Query;
 use decklog_audit::Timestamp;
-use decklog_audit::filter::Filter;
 use decklog_audit::filter::fields::Field;
+use decklog_audit::filter::{Filter, FilterError};
 use decklog_audit::search::{Order, TimeRange};
-use decklog_audit::timespec::parse_range;
+use decklog_audit::timespec::{RangeError, parse_range};
 use http::Uri;
 
 use crate::problem::{ParameterError, Problem, ProblemKind};
@@ -134,9 +134,7 @@ impl Parameters {
         let mut question = Question { filter: Filter::default(), filter_text: filter, range: TimeRange::default(), spelled };
         match range {
             Ok(range) => question.range = range,
-            Err(errors) => self.errors.extend(
-                errors.into_iter().map(|error| (ProblemKind::BadTime, ParameterError::new(error.bound.as_str(), error.error.message, error.error.help))),
-            ),
+            Err(errors) => self.errors.extend(errors.into_iter().map(|error| (ProblemKind::BadTime, range_error(error)))),
         }
         self.filter(&mut question, &stages, now);
         question
@@ -147,9 +145,7 @@ impl Parameters {
         match Filter::parse(&question.filter_text, now) {
             Ok(filter) => question.filter = filter,
             Err(error) => {
-                let error =
-                    ParameterError { column: Some(error.column), length: Some(error.length), ..ParameterError::new("filter", error.message, error.help) };
-                return self.errors.push((ProblemKind::BadFilter, error));
+                return self.errors.push((ProblemKind::BadFilter, filter_error("filter", error)));
             }
         }
         let unit = self.word("unit", &[("event", Unit::Event), ("request", Unit::Request)]);
@@ -184,6 +180,16 @@ impl Parameters {
         let kind = *kind;
         Err(Problem::of_parameters(kind, self.errors.into_iter().map(|(_, error)| error).collect()))
     }
+}
+
+/// What is wrong with a filter that came as `parameter`.
+pub(crate) fn filter_error(parameter: &str, error: FilterError) -> ParameterError {
+    ParameterError { column: Some(error.column), length: Some(error.length), ..ParameterError::new(parameter, error.message, error.help) }
+}
+
+/// What is wrong with one end of a range.
+pub(crate) fn range_error(error: RangeError) -> ParameterError {
+    ParameterError::new(error.bound.as_str(), error.error.message, error.error.help)
 }
 
 /// What an answer counts.

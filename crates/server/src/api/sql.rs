@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Extension;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use decklog_audit::access::Identity;
@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::body::{self, wrong};
 use super::outlet::{self, COMPLETE, Outlet, RETURNED};
 use super::parameters::Parameters;
 use crate::background;
@@ -29,8 +30,6 @@ const MAX_BODY_BYTES: usize = 256 << 10;
 const MAX_QUERY_BYTES: usize = 64 << 10;
 /// Values of one question at most.
 const MAX_PARAMS: usize = 1_000;
-/// How long a client may take to send the body.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether there were more rows than the limit.
 const CUT: &str = "decklog-cut";
@@ -83,19 +82,8 @@ fn accepted(headers: &HeaderMap) -> (&'static str, SqlFormat) {
     kinds.find_map(|kind| FORMATS.into_iter().find(|(known, _)| kind.eq_ignore_ascii_case(known))).unwrap_or(FORMATS[0])
 }
 
-async fn read(body: Body, format: SqlFormat, timeout: Duration) -> Result<SqlRequest, Problem> {
-    let wrong =
-        |parameter: &str, message: String, help: &str| Problem::of_parameters(ProblemKind::BadParameter, vec![ParameterError::new(parameter, message, help)]);
-    let bytes = match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, MAX_BODY_BYTES)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let detail = format!("the body of the request is longer than {MAX_BODY_BYTES} bytes, or broke off");
-            return Err(Problem::new(ProblemKind::TooLarge, detail));
-        }
-        Err(_) => return Err(wrong("body", format!("the body did not come within {} s", BODY_PATIENCE.as_secs()), "send it with the head")),
-    };
-    let asked: Asked = serde_json::from_slice(&bytes)
-        .map_err(|error| wrong("body", format!("it cannot be read: {error}"), r#"write {"query": "SELECT …", "params": ["value of $1"], "limit": 1000}"#))?;
+async fn read(sent: Body, format: SqlFormat, timeout: Duration) -> Result<SqlRequest, Problem> {
+    let asked: Asked = body::read(sent, MAX_BODY_BYTES, r#"{"query": "SELECT …", "params": ["value of $1"], "limit": 1000}"#).await?;
     if asked.query.len() > MAX_QUERY_BYTES {
         return Err(wrong("query", format!("it has {} bytes, the limit is {MAX_QUERY_BYTES}", asked.query.len()), "put long lists of values into `params`"));
     }

@@ -181,6 +181,44 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: SEARCHING,
         ..json_get("/api/v1/histogram", "histogram", "Events over time", &[(JSON, "Histogram")], "decklog search FILTER --histogram")
     },
+    policy(
+        "/api/v1/policy/check",
+        "policyCheck",
+        "PolicyCheckQuestion",
+        "What kube-apiserver would say of a policy, and what is unwise in it",
+        &[(JSON, "PolicyCheck")],
+        "decklog policy check FILE -o json",
+    ),
+    policy(
+        "/api/v1/policy/explain",
+        "policyExplain",
+        "PolicyExplainQuestion",
+        "What a policy decides about a request, and why",
+        &[(JSON, "PolicyExplanation")],
+        "decklog policy explain FILE METHOD URL -o json",
+    ),
+    Operation {
+        problems: POLICY_SEARCHING,
+        ..policy(
+            "/api/v1/policy/generate",
+            "policyGenerate",
+            "PolicyGenerateQuestion",
+            "A policy for a purpose, or from recorded events within a budget",
+            &[(JSON, "PolicyGenerated")],
+            "decklog policy generate --budget 500MB/day -o json",
+        )
+    },
+    Operation {
+        problems: POLICY_SEARCHING,
+        ..policy(
+            "/api/v1/policy/simulate",
+            "policySimulate",
+            "PolicySimulateQuestion",
+            "What policies would have recorded of recorded events",
+            &[(JSON, "PolicySimulation")],
+            "decklog policy simulate FILE -o json",
+        )
+    },
     Operation {
         tag: "Ingest",
         scope: ADMIN,
@@ -238,3 +276,45 @@ pub(super) const OPERATIONS: &[Operation] = &[
     health("/readyz", "readyz", "Whether it is ready to serve"),
     Operation { tag: "Admin", scope: None, problems: &[], ..json_get("/version", "version", "Which build it is", &[(JSON, "Version")], "decklog version") },
 ];
+
+const POLICY_SEARCHING: &[ProblemKind] = &[
+    ProblemKind::BadFilter,
+    ProblemKind::BadTime,
+    ProblemKind::BadParameter,
+    ProblemKind::Unauthenticated,
+    ProblemKind::Forbidden,
+    ProblemKind::TooLarge,
+    ProblemKind::RateLimited,
+    ProblemKind::Unavailable,
+];
+
+const fn policy(
+    path: &'static str,
+    id: &'static str,
+    body: &'static str,
+    summary: &'static str,
+    answers: &'static [(&'static str, &'static str)],
+    cli: &'static str,
+) -> Operation {
+    Operation {
+        path,
+        method: "post",
+        id,
+        tag: "Policy",
+        summary,
+        scope: READ,
+        parameters: &[],
+        body: Some(body),
+        gives: summary,
+        answers,
+        problems: &[
+            ProblemKind::BadParameter,
+            ProblemKind::Unauthenticated,
+            ProblemKind::Forbidden,
+            ProblemKind::TooLarge,
+            ProblemKind::RateLimited,
+            ProblemKind::Unavailable,
+        ],
+        cli,
+    }
+}

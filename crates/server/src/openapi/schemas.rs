@@ -1,5 +1,7 @@
 //! What is in bodies. Objects are open: a client must pass over members it does not know.
 
+mod policy;
+
 use decklog_audit::filter::MAX_BYTES;
 use serde_json::{Map, Value, json};
 
@@ -18,6 +20,14 @@ pub(super) fn all() -> Map<String, Value> {
         ("Extent", extent()),
         ("FieldList", field_list()),
         ("SqlQuestion", sql_question()),
+        ("PolicyCheckQuestion", policy::check_question()),
+        ("PolicyCheck", policy::check()),
+        ("PolicyExplainQuestion", policy::explain_question()),
+        ("PolicyExplanation", policy::explanation()),
+        ("PolicyGenerateQuestion", policy::generate_question()),
+        ("PolicyGenerated", policy::generated()),
+        ("PolicySimulateQuestion", policy::simulate_question()),
+        ("PolicySimulation", policy::simulation()),
         ("Row", json!({ "type": "object", "description": "A row: a member for each column, in the order of the query; times as RFC 3339" })),
         ("SourceList", source_list()),
         ("QuarantineList", object(&[("items", list(reference("QuarantineItem"))), ("total", count())], &[])),

@@ -73,9 +73,10 @@ pub struct Generated {
 }
 
 impl Generator {
-    /// `compiled` is the profile's policy.
+    /// From a profile on.
     #[must_use]
-    pub fn new(profile: Profile, compiled: Compiled) -> Self {
+    pub fn new(profile: Profile) -> Self {
+        let compiled = Compiled::new(&profile.policy());
         Self { profile, compiled, traffic: Traffic::default(), n_recorded: 0, recorded_bytes: 0, bodies_unknown: 0, left_out: LeftOut::default(), extent: None }
     }
 

@@ -1,5 +1,8 @@
 //! The policies for a purpose that decklog comes with, which stand as files in `policies/`.
 
+use crate::policy::Policy;
+use crate::policy::load::{TargetVersion, load};
+
 /// A policy for a purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -31,9 +34,30 @@ impl Profile {
     /// The one that a policy made from traffic starts from unless told otherwise: it keeps most.
     pub const FULLEST: &'static str = "forensics";
 
+    /// Its rules.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        load(self.text.as_bytes(), TargetVersion::default()).result.unwrap_or_default()
+    }
+
     /// The profile of a name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_is_a_policy() {
+        for profile in Profile::ALL {
+            let verdict = load(profile.text.as_bytes(), TargetVersion::default());
+            assert!(verdict.result.is_ok() && verdict.warning.is_none(), "{}: {:?} {:?}", profile.name, verdict.result, verdict.warning);
+            assert_eq!(Profile::named(profile.name), Some(profile));
+        }
+        assert!(Profile::named(Profile::FULLEST).is_some() && Profile::named("best").is_none());
     }
 }

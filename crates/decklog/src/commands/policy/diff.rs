@@ -46,7 +46,7 @@ impl DiffFlags {
 }
 
 pub(super) fn run(flags: &DiffFlags, context: &Context) -> Outcome {
-    let (before, after) = (PolicyFile::read(&flags.before)?, PolicyFile::read(&flags.after)?);
+    let (before, after) = (PolicyFile::read(&flags.before, context)?, PolicyFile::read(&flags.after, context)?);
     let (first, second) = (Compiled::new(&before.policy), Compiled::new(&after.policy));
     let mut difference = Difference::default();
     flags.traffic.each(context, |event, request, line| {

@@ -3,15 +3,13 @@
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-use decklog_audit::policy::request_info::{RequestInfo, resolve};
 use decklog_audit::policy::simulate::RecordedRequest;
-use decklog_audit::policy::{Attributes, Compiled, Decision, Explanation, Mismatch, Part, RequestLength, User, explain};
+use decklog_audit::policy::{AskedRequest, AskedUser, Attributes, Compiled, Explanation, Part, RequestLength, explain};
 use decklog_audit::{Event, Level};
-use serde::Deserialize;
-use serde_json::json;
 
 use super::file::PolicyFile;
 use crate::cli::TEMPLATE;
+use crate::commands::Context;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Answer, escape};
 
@@ -79,76 +77,8 @@ impl ExplainFlags {
     }
 }
 
-/// A request as programs give it: attributes as in the vectors, or a request line; `user` with either.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct OwnedAttributes {
-    user: Option<OwnedUser>,
-    method: Option<String>,
-    target: Option<String>,
-    verb: String,
-    namespace: String,
-    api_group: String,
-    api_version: String,
-    resource: String,
-    subresource: String,
-    name: String,
-    path: String,
-    is_resource_request: Option<bool>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct OwnedUser {
-    name: String,
-    groups: Option<Vec<String>>,
-}
-
-impl OwnedAttributes {
-    /// The attributes with a request line resolved.
-    fn info(&self) -> Result<RequestInfo<'_>, Failure> {
-        if let (Some(method), Some(target)) = (&self.method, &self.target) {
-            return resolved(method, target);
-        }
-        let text = |text: &'_ String| std::borrow::Cow::Owned(text.clone());
-        Ok(RequestInfo {
-            is_resource_request: self.is_resource_request.unwrap_or(!self.resource.is_empty()),
-            path: text(&self.path),
-            verb: text(&self.verb),
-            api_group: text(&self.api_group),
-            api_version: text(&self.api_version),
-            namespace: text(&self.namespace),
-            resource: text(&self.resource),
-            subresource: text(&self.subresource),
-            name: text(&self.name),
-            ..RequestInfo::default()
-        })
-    }
-
-    fn groups(&self) -> Vec<&str> {
-        self.user.iter().flat_map(|user| user.groups.iter().flatten()).map(String::as_str).collect()
-    }
-
-    /// With what they are about and who asks, `ask` is asked.
-    pub(super) fn ask<T>(&self, ask: impl FnOnce(&Attributes<'_>, RequestLength) -> T) -> Result<T, Failure> {
-        let (info, groups) = (self.info()?, self.groups());
-        let user = self.user.as_ref().map(|user| User { name: &user.name, groups: &groups });
-        let length = if info.is_long_running() { RequestLength::LongRunning } else { RequestLength::Short };
-        Ok(ask(&info.attributes(user), length))
-    }
-}
-
-fn resolved<'a>(method: &'a str, target: &'a str) -> Result<RequestInfo<'a>, Failure> {
-    let resolved =
-        resolve(method.as_bytes(), target.as_bytes()).map_err(|error| Failure::usage("target", format!("kube-apiserver refuses it with 400: {error}")))?;
-    match resolved.error {
-        Some(error) => Err(Failure::usage("target", format!("kube-apiserver refuses it with 500 and records nothing: {error}"))),
-        None => Ok(resolved.info),
-    }
-}
-
-pub(super) fn run(flags: &ExplainFlags) -> Outcome {
-    let file = PolicyFile::read(&flags.file)?;
+pub(super) fn run(flags: &ExplainFlags, context: &Context) -> Outcome {
+    let file = PolicyFile::read(&flags.file, context)?;
     if let Some(requests) = &flags.requests {
         return answer_all(&file, requests);
     }
@@ -157,17 +87,17 @@ pub(super) fn run(flags: &ExplainFlags) -> Outcome {
         let text = read_all(path)?;
         let event = Event::decode(text.trim()).map_err(|error| Failure::usage("event", format!("`{}` is no audit event: {error}", path.display())))?;
         let request = RecordedRequest::of(&event);
-        let length = if request.info.is_long_running() { RequestLength::LongRunning } else { RequestLength::Short };
+        let length = RequestLength::of(&request.info);
         return request.ask(|attributes| explain_it(attributes, length));
     }
-    of_flags(flags)?.ask(explain_it)?
+    of_flags(flags)?.ask(explain_it).map_err(|message| Failure::usage("target", message))?
 }
 
 /// The request that the flags describe.
-fn of_flags(flags: &ExplainFlags) -> Result<OwnedAttributes, Failure> {
-    let user = flags.user.clone().map(|name| OwnedUser { name, groups: Some(flags.group.clone()) });
+fn of_flags(flags: &ExplainFlags) -> Result<AskedRequest, Failure> {
+    let user = flags.user.clone().map(|name| AskedUser { name, groups: Some(flags.group.clone()) });
     if let [method, target] = flags.line.as_slice() {
-        return Ok(OwnedAttributes { user, method: Some(method.clone()), target: Some(target.clone()), ..OwnedAttributes::default() });
+        return Ok(AskedRequest { user, method: Some(method.clone()), target: Some(target.clone()), ..AskedRequest::default() });
     }
     let Some(verb) = flags.verb.clone() else {
         return Err(Failure::usage("request", "no request is named").help("--verb get --resource pods, METHOD URL, --event FILE or --requests FILE"));
@@ -177,7 +107,7 @@ fn of_flags(flags: &ExplainFlags) -> Result<OwnedAttributes, Failure> {
     if resource.is_empty() && flags.path.is_none() {
         return Err(Failure::usage("request", "neither a resource nor a path is named").help("--resource deployments.apps/status, or --path /healthz"));
     }
-    Ok(OwnedAttributes {
+    Ok(AskedRequest {
         user,
         verb,
         resource: resource.to_owned(),
@@ -187,7 +117,7 @@ fn of_flags(flags: &ExplainFlags) -> Result<OwnedAttributes, Failure> {
         name: flags.name.clone(),
         path: flags.path.clone().unwrap_or_default(),
         is_resource_request: Some(!resource.is_empty()),
-        ..OwnedAttributes::default()
+        ..AskedRequest::default()
     })
 }
 
@@ -218,37 +148,18 @@ fn answer_all(file: &PolicyFile, path: &Path) -> Outcome {
             continue;
         }
         let wrong = |reason: String| Failure::usage("request", format!("{}:{}: {reason}", path.display(), index + 1));
-        let asked: OwnedAttributes = serde_json::from_str(&line).map_err(|error| wrong(format!("it is no request: {error}")))?;
-        let decision = asked.ask(|attributes, _| decision_json(&compiled.evaluate(attributes)).to_string());
-        answer.line(decision.map_err(|failure| wrong(failure.message))?.as_bytes())?;
+        let asked: AskedRequest = serde_json::from_str(&line).map_err(|error| wrong(format!("it is no request: {error}")))?;
+        let decision = asked.ask(|attributes, _| compiled.evaluate(attributes).report().to_string());
+        answer.line(decision.map_err(wrong)?.as_bytes())?;
     }
     answer.flush()?;
     Ok(Exit::Done)
 }
 
-/// As in the vectors: the rule from 0, -1 for none.
-pub(super) fn decision_json(decision: &Decision<'_>) -> serde_json::Value {
-    json!({
-        "level": decision.level,
-        "omitStages": decision.omit_stages.names(),
-        "omitManagedFields": decision.omit_managed_fields,
-        "rule": decision.rule.map_or(-1, |rule| rule as i64),
-    })
-}
-
 fn print(file: &PolicyFile, attributes: &Attributes<'_>, explanation: &Explanation<'_>, flags: &ExplainFlags) -> Outcome {
     let mut answer = Answer::new();
     if flags.output == ExplainForm::Json {
-        let mut value = decision_json(&explanation.decision);
-        value["passedOver"] = explanation.passed_over.iter().map(|mismatch| reason(*mismatch, attributes)).collect();
-        value["stages"] = explanation
-            .stages
-            .iter()
-            .map(|(stage, parts)| {
-                let parts = parts.as_ref().map(|parts| parts.iter().map(|part| part.as_str()).collect::<Vec<_>>());
-                json!({"stage": stage.as_str(), "recorded": parts.is_some(), "holds": parts.unwrap_or_default()})
-            })
-            .collect();
+        let value = explanation.report(attributes);
         answer.line(value.to_string().as_bytes())?;
         answer.flush()?;
         return Ok(Exit::Done);
@@ -271,7 +182,7 @@ fn lines(file: &PolicyFile, attributes: &Attributes<'_>, explanation: &Explanati
     // Rules that fail for the same reason share a line, in the order of the first.
     let mut reasons: Vec<(String, Vec<usize>)> = Vec::new();
     for (index, mismatch) in explanation.passed_over.iter().enumerate() {
-        let reason = reason(*mismatch, attributes);
+        let reason = mismatch.reason(attributes);
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, rules)) => rules.push(index + 1),
             None => reasons.push((reason, vec![index + 1])),
@@ -308,25 +219,6 @@ fn ranges(rules: &[usize]) -> String {
         rest = &rest[length..];
     }
     format!("rule{} {}", if rules.len() > 1 { "s" } else { "" }, texts.join(", "))
-}
-
-fn reason(mismatch: Mismatch, attributes: &Attributes<'_>) -> String {
-    let user = attributes.user.map(|user| user.name);
-    match mismatch {
-        Mismatch::Users => user.map_or_else(|| "nobody is authenticated, and users is set".to_owned(), |user| format!("user {user} is not in users")),
-        Mismatch::UserGroups => "none of the user's groups is in userGroups".to_owned(),
-        Mismatch::Verbs => format!("verb `{}` is not in verbs", attributes.verb),
-        Mismatch::ForResources => "is for resources".to_owned(),
-        Mismatch::Namespaces if attributes.namespace.is_empty() => "the request has no namespace, which namespaces does not name".to_owned(),
-        Mismatch::Namespaces => format!("namespace {} is not in namespaces", attributes.namespace),
-        Mismatch::ApiGroup => format!("no resources of API group \"{}\"", attributes.api_group),
-        Mismatch::Resource if attributes.subresource.is_empty() => format!("resource {} is not in resources", attributes.resource),
-        Mismatch::Resource => format!("resource {}/{} is not in resources", attributes.resource, attributes.subresource),
-        Mismatch::ResourceNames if attributes.name.is_empty() => "the request has no name, and resourceNames is set".to_owned(),
-        Mismatch::ResourceNames => format!("name {} is not in resourceNames", attributes.name),
-        Mismatch::ForUrls => "is for URLs".to_owned(),
-        Mismatch::NonResourceUrls => format!("path {} is not in nonResourceURLs", attributes.path),
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! A policy file as the commands use it: its rules, and where each of them stands.
 
+use std::io::Read as _;
 use std::path::Path;
 
-use decklog_audit::policy::{Policy, from_document};
+use decklog_audit::policy::Policy;
+use decklog_audit::policy::load::{Problem, Span, TargetVersion, load, text_of};
 
-use crate::config::yaml::{self, Node, Value};
-use crate::failure::{Failure, Failures};
+use crate::commands::Context;
+use crate::config::yaml::{Node, Value};
+use crate::failure::{Failure, Failures, Place};
+use crate::output::escape;
 
 /// A policy, its name, and the line of each rule.
 pub(super) struct PolicyFile {
@@ -18,24 +22,25 @@ pub(super) struct PolicyFile {
 }
 
 impl PolicyFile {
-    /// Reads a file.
-    pub(super) fn read(path: &Path) -> Result<Self, Failures> {
-        let name = path.display().to_string();
-        let tree = yaml::parse(&text(path)?, &name)?;
-        let document = json(&tree);
-        let policy = from_document(&document);
-        let wrong = |message: &str| Err(Failure::failed("policy", format!("`{name}`: {message}")).help("a Policy of audit.k8s.io/v1").into());
-        if document["apiVersion"] != "audit.k8s.io/v1" {
-            return wrong("it is no policy: `apiVersion: audit.k8s.io/v1` is missing");
+    /// Reads a file that kube-apiserver would take; `-` is standard input.
+    pub(super) fn read(path: &Path, context: &Context) -> Result<Self, Failures> {
+        let name = name_of(path);
+        let bytes = bytes(path)?;
+        let verdict = load(&bytes, TargetVersion::default());
+        if let Some(warning) = &verdict.warning {
+            let words = warning.replace("\n ", "");
+            context.note(&escape(&format!("warning: {name}: kube-apiserver passes over parts of it (decklog policy check says where): {words}")));
         }
-        if policy.rules.is_empty() {
-            return wrong("it has no rule, and kube-apiserver refuses such a policy");
+        let lines = verdict.rules().iter().map(|rule| rule.span.line).collect();
+        match verdict.result {
+            Ok(policy) => Ok(Self { name, policy, lines }),
+            Err(refusal) => {
+                let text = text_of(&bytes).unwrap_or_default();
+                let failure =
+                    |problem: &Problem| Failure::failed("policy", problem.message.clone()).help(problem.fix.clone()).at(place_in(&name, &text, problem.span));
+                Err(refusal.problems.iter().map(failure).collect::<Vec<_>>().into())
+            }
         }
-        if let Some(index) = policy.rules.iter().position(|rule| decklog_audit::Level::parse(&rule.level).is_none()) {
-            let level = &policy.rules[index].level;
-            return wrong(&format!("`{level}` of rule {} is no level; levels are None, Metadata, Request and RequestResponse", index + 1));
-        }
-        Ok(Self { lines: rule_lines(&tree), name, policy })
     }
 
     /// `rule 16 of 17 (policy.yaml:125)`.
@@ -47,6 +52,30 @@ impl PolicyFile {
                 format!("rule {} of {}{place}", index + 1, self.policy.rules.len())
             }
         }
+    }
+}
+
+/// As people see it.
+pub(super) fn name_of(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// A file's bytes; `-` is standard input.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if path.as_os_str() == "-" { std::io::stdin().read_to_end(&mut bytes).map(|_| bytes) } else { std::fs::read(path) };
+    read.map_err(|error| Failure::failed("file", format!("cannot read `{}`: {error}", path.display())))
+}
+
+/// The place of `span` in `text`, with its line.
+pub(super) fn place_in(file: &str, text: &str, span: Span) -> Place {
+    let marked = text.get(span.start..span.end).and_then(|marked| marked.lines().next()).unwrap_or_default();
+    Place {
+        file: Some(file.to_owned()),
+        line: span.line,
+        column: span.column,
+        length: marked.chars().count().max(1),
+        text: text.lines().nth(span.line.saturating_sub(1)).map(str::to_owned),
     }
 }
 
@@ -64,13 +93,5 @@ pub(super) fn json(node: &Node) -> serde_json::Value {
         Value::Text(text) => text.as_str().into(),
         Value::List(items) => items.iter().map(json).collect(),
         Value::Map(members) => members.iter().map(|(key, value)| (key.text.clone(), json(value))).collect::<serde_json::Map<_, _>>().into(),
-    }
-}
-
-fn rule_lines(tree: &Node) -> Vec<usize> {
-    let Value::Map(members) = &tree.value else { return Vec::new() };
-    match members.iter().find(|(key, _)| key.text == "rules").map(|(_, node)| &node.value) {
-        Some(Value::List(rules)) => rules.iter().map(|rule| rule.spot.line).collect(),
-        _ => Vec::new(),
     }
 }

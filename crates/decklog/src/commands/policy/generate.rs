@@ -1,14 +1,11 @@
 //! `decklog policy generate`: a policy for a purpose, or one made from traffic that keeps to a budget.
 
 use decklog_audit::policy::generate::{Generated, Generator, Goal, Profile};
-use decklog_audit::policy::{Compiled, from_document};
 use serde_json::json;
 
-use super::file::json;
 use super::traffic::TrafficFlags;
 use crate::cli::TEMPLATE;
 use crate::commands::Context;
-use crate::config::yaml;
 use crate::failure::{Exit, Failure, Failures, Outcome};
 use crate::output::{Answer, Cell, Head, Table, with_thousands};
 
@@ -96,8 +93,7 @@ pub(super) fn run(flags: &GenerateFlags, context: &Context) -> Outcome {
 }
 
 fn from_traffic(flags: &GenerateFlags, profile: Profile, goal: Goal, context: &Context) -> Result<Generated, Failures> {
-    let policy = from_document(&json(&yaml::parse(profile.text, profile.name)?));
-    let mut generator = Generator::new(profile, Compiled::new(&policy));
+    let mut generator = Generator::new(profile);
     if let Some(filter) = &flags.must_keep {
         flags.traffic.each_of(Some(filter), context, |_, request, _| {
             generator.keep(request);

@@ -59,7 +59,7 @@ pub(super) fn run(flags: &SimulateFlags, context: &Context) -> Outcome {
     if flags.output == SimulateForm::Events && flags.files.len() != 1 {
         return Err(Failure::usage("output", "-o events is for one policy").help("one FILE, or -o json").into());
     }
-    let files = flags.files.iter().map(|path| PolicyFile::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let files = flags.files.iter().map(|path| PolicyFile::read(path, context)).collect::<Result<Vec<_>, _>>()?;
     let compiled: Vec<Compiled> = files.iter().map(|file| Compiled::new(&file.policy)).collect();
     let mut totals = vec![Totals::default(); files.len()];
     let mut answer = Answer::new();

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use decklog_audit::Level;
-use decklog_audit::policy::walk;
+use decklog_audit::policy::{AskedRequest, walk};
 
-use super::explain::OwnedAttributes;
 use super::file::{PolicyFile, json, text};
 use crate::cli::TEMPLATE;
+use crate::commands::Context;
 use crate::config::yaml;
 use crate::failure::{Exit, Failure, Failures, Outcome};
 use crate::output::{Answer, escape, plural};
@@ -37,11 +37,11 @@ pub(super) struct TestFlags {
     cases: Option<PathBuf>,
 }
 
-pub(super) fn run(flags: &TestFlags) -> Outcome {
+pub(super) fn run(flags: &TestFlags, context: &Context) -> Outcome {
     let (mut n_passed, mut n_failed) = (0, 0);
     let mut answer = Answer::new();
     for path in &flags.files {
-        let file = PolicyFile::read(path)?;
+        let file = PolicyFile::read(path, context)?;
         let cases = flags.cases.clone().unwrap_or_else(|| path.with_extension("test.yaml"));
         for case in read_cases(&cases)? {
             match case.check(&file)? {
@@ -63,7 +63,7 @@ pub(super) fn run(flags: &TestFlags) -> Outcome {
 
 struct Case {
     name: String,
-    request: OwnedAttributes,
+    request: AskedRequest,
     level: String,
     /// From 1; 0 is none.
     rule: Option<u64>,
@@ -83,7 +83,7 @@ fn read_cases(path: &Path) -> Result<Vec<Case>, Failures> {
         if !value["request"].is_object() {
             return Err(wrong(index, "`request` is missing"));
         }
-        let request: OwnedAttributes = serde_json::from_value(value["request"].clone()).map_err(|error| wrong(index, &format!("`request`: {error}")))?;
+        let request: AskedRequest = serde_json::from_value(value["request"].clone()).map_err(|error| wrong(index, &format!("`request`: {error}")))?;
         let name = value["name"].as_str().map_or_else(|| format!("case {}", index + 1), str::to_owned);
         Ok(Case { name, request, level: level.to_owned(), rule: value["rule"].as_u64() })
     };
@@ -93,7 +93,7 @@ fn read_cases(path: &Path) -> Result<Vec<Case>, Failures> {
 impl Case {
     /// What differs, for people.
     fn check(&self, file: &PolicyFile) -> Result<Option<Vec<String>>, Failure> {
-        self.request.ask(|attributes, _| {
+        let differs = self.request.ask(|attributes, _| {
             let decision = walk(&file.policy, attributes);
             let rule = decision.rule.map_or(0, |rule| rule as u64 + 1);
             let mut lines = Vec::new();
@@ -107,6 +107,7 @@ impl Case {
                 lines.push(format!("decided by {}", file.rule_text(decision.rule)));
                 lines
             })
-        })
+        });
+        differs.map_err(|message| Failure::usage("cases", format!("case `{}`: {message}", self.name)))
     }
 }

@@ -1,0 +1,176 @@
+//! Bodies that should not be in a log, or are not worth their bytes.
+
+use super::super::model::{Attributes, Policy, Rule, User};
+use super::super::walk::{resource_matches, walk};
+use super::reach::{Cell, Reach, Thing, things};
+use super::{Found, has, listed};
+
+/// A kind whose bodies are sensitive.
+struct Sensitive {
+    code: &'static str,
+    group: &'static str,
+    name: &'static str,
+    /// Verbs whose requests hold it.
+    requests: &'static [&'static str],
+    /// Verbs whose responses hold it too.
+    responses: &'static [&'static str],
+}
+
+const WRITES: &[&str] = &["create", "update", "patch"];
+/// A deleted object is in the response as well, unless it is a Status; those of deletecollection are a list.
+const READS: &[&str] = &["get", "list", "deletecollection"];
+
+const SENSITIVE: [Sensitive; 5] = [
+    Sensitive { code: "secret-bodies", group: "", name: "secrets", requests: WRITES, responses: READS },
+    Sensitive { code: "secret-bodies", group: "", name: "serviceaccounts/token", requests: &[], responses: &["create"] },
+    Sensitive { code: "secret-bodies", group: "authentication.k8s.io", name: "tokenreviews", requests: &["create"], responses: &[] },
+    Sensitive { code: "sensitive-bodies", group: "", name: "configmaps", requests: WRITES, responses: READS },
+    Sensitive { code: "sensitive-bodies", group: "certificates.k8s.io", name: "certificatesigningrequests", requests: WRITES, responses: READS },
+];
+
+pub(super) fn check(policy: &Policy, reach: &mut Reach<'_>, found: &mut Found<'_>) {
+    let mut n_told = 0;
+    for (index, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| has_bodies(&rule.level)) {
+        for code in ["secret-bodies", "sensitive-bodies"] {
+            let kinds: Vec<&Sensitive> = SENSITIVE.iter().filter(|kind| kind.code == code && holds(index, rule, kind, reach)).collect();
+            if !kinds.is_empty() {
+                sensitive(code, index, rule, &kinds, n_told == 0, found);
+                n_told += 1;
+            }
+        }
+    }
+    noise(policy, found);
+    lists(policy, reach, found);
+}
+
+pub(super) fn has_bodies(level: &str) -> bool {
+    matches!(level, "Request" | "RequestResponse")
+}
+
+/// Whether the rule keeps bodies of that kind.
+fn holds(index: usize, rule: &Rule, kind: &Sensitive, reach: &mut Reach<'_>) -> bool {
+    let responses = if rule.level == "RequestResponse" { kind.responses } else { &[] };
+    kind.requests.iter().chain(responses).any(|verb| decides(index, rule, verb, kind.group, kind.name, reach))
+}
+
+/// Whether the rule decides requests of that verb for that resource.
+pub(super) fn decides(index: usize, rule: &Rule, verb: &str, group: &str, name: &str, reach: &mut Reach<'_>) -> bool {
+    if !(rule.verbs.is_empty() || has(&rule.verbs, verb)) {
+        return false;
+    }
+    let (resource, subresource) = name.split_once('/').unwrap_or((name, ""));
+    let is_cluster_scoped = super::words::CLUSTER_SCOPED.contains(&resource);
+    if is_cluster_scoped && !rule.namespaces.is_empty() && !has(&rule.namespaces, "") {
+        return false;
+    }
+    things(rule).into_iter().any(|thing| {
+        let names = match thing {
+            Thing::Any | Thing::Resources => &[][..],
+            Thing::Url(_) => return false,
+            Thing::Resource { group: named, pattern, names } => {
+                let is_it = (named == group || named == "*") && pattern.is_none_or(|pattern| resource_matches(pattern, resource, subresource));
+                if !is_it {
+                    return false;
+                }
+                names
+            }
+        };
+        reach.covering(index, Cell { verb: Some(verb), thing: Thing::Resource { group, pattern: Some(name), names } }).is_none()
+    })
+}
+
+fn sensitive(code: &'static str, index: usize, rule: &Rule, kinds: &[&Sensitive], is_first: bool, found: &mut Found<'_>) {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+    let what = if code == "secret-bodies" { "whoever reads the log reads them" } else { "they often hold passwords and keys" };
+    let advice = if is_first && rule.level == "RequestResponse" {
+        ". That critical resources be recorded at RequestResponse is good advice for those whose bodies are no secret"
+    } else {
+        ""
+    };
+    let lines: Vec<String> = kinds.iter().map(|kind| format!("{{group: {:?}, resources: [{:?}]}}", kind.group, kind.name)).collect();
+    let span = found.field(index, "level");
+    let message = format!("bodies of {} come into the log at {}: {what}{advice}", listed(&names), rule.level);
+    found.add(code, span, message, format!("above this rule: `- {{level: Metadata, resources: [{}]}}`", lines.join(", ")));
+}
+
+/// A request that a component sends all the time.
+struct Noise {
+    what: &'static str,
+    user: &'static str,
+    groups: &'static [&'static str],
+    verb: &'static str,
+    group: &'static str,
+    name: &'static str,
+    namespace: &'static str,
+}
+
+const NODE: (&str, &[&str]) = ("system:node:a", &["system:nodes", "system:authenticated"]);
+const CONTROLLER: (&str, &[&str]) = ("system:kube-controller-manager", &["system:authenticated"]);
+
+const fn noise_of(
+    what: &'static str,
+    who: (&'static str, &'static [&'static str]),
+    verb: &'static str,
+    group: &'static str,
+    name: &'static str,
+    namespace: &'static str,
+) -> Noise {
+    Noise { what, user: who.0, groups: who.1, verb, group, name, namespace }
+}
+
+const NOISE: [Noise; 6] = [
+    noise_of("heartbeats (`leases`)", NODE, "update", "coordination.k8s.io", "leases", "kube-node-lease"),
+    noise_of("leader election (`leases`)", CONTROLLER, "update", "coordination.k8s.io", "leases", "kube-system"),
+    noise_of("`nodes/status` of kubelets", NODE, "patch", "", "nodes/status", ""),
+    noise_of("`pods/status` of kubelets", NODE, "patch", "", "pods/status", "default"),
+    noise_of("`events` of kubelets", NODE, "create", "", "events", "default"),
+    noise_of("`events.events.k8s.io` of controllers", CONTROLLER, "create", "events.k8s.io", "events", "default"),
+];
+
+fn noise(policy: &Policy, found: &mut Found<'_>) {
+    let mut by_rule: Vec<(usize, Vec<&'static str>)> = Vec::new();
+    for noise in &NOISE {
+        let (resource, subresource) = noise.name.split_once('/').unwrap_or((noise.name, ""));
+        let attributes = Attributes {
+            user: Some(User { name: noise.user, groups: noise.groups }),
+            verb: noise.verb,
+            namespace: noise.namespace,
+            api_group: noise.group,
+            api_version: "v1",
+            resource,
+            subresource,
+            name: "a",
+            path: "/",
+            is_resource_request: true,
+        };
+        let decision = walk(policy, &attributes);
+        if let Some(rule) = decision.rule.filter(|_| has_bodies(decision.level)) {
+            match by_rule.iter_mut().find(|(known, _)| *known == rule) {
+                Some((_, whats)) => whats.push(noise.what),
+                None => by_rule.push((rule, vec![noise.what])),
+            }
+        }
+    }
+    for (rule, whats) in by_rule {
+        let span = found.field(rule, "level");
+        let message = format!("bodies that say little and come all the time: {}", whats.join(", "));
+        found.add("noise-bodies", span, message, "above this rule: the same users and resources at `None` or `Metadata`");
+    }
+}
+
+/// Rules that record what lists answer.
+fn lists(policy: &Policy, reach: &mut Reach<'_>, found: &mut Found<'_>) {
+    for (index, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.level == "RequestResponse") {
+        let lists = rule.verbs.is_empty() || has(&rule.verbs, "list");
+        let is_open = |thing: Thing<'_>| match thing {
+            Thing::Url(_) => false,
+            Thing::Resource { pattern: Some(pattern), .. } if pattern.contains('/') => false,
+            thing => reach.covering(index, Cell { verb: Some("list"), thing }).is_none(),
+        };
+        if lists && things(rule).into_iter().any(is_open) {
+            let span = found.field(index, "level");
+            let message = "each `list` brings the whole list into the log";
+            found.add("list-bodies", span, message, "above this rule: the same resources with `verbs: [\"get\", \"list\", \"watch\"]` at `Metadata`");
+        }
+    }
+}
