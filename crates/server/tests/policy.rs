@@ -97,7 +97,7 @@ async fn generate_gives_a_profile_or_makes_one_from_what_is_stored() {
     let (server, _store) = ten_requests().await;
     let profile = answer(&server, "generate", &json!({"profile": "minimal"})).await;
     assert!(profile["policy"].as_str().unwrap().contains("kind: Policy"));
-    let made = answer(&server, "generate", &json!({"budget": "50%", "mustKeep": "user:bob", "filter": "not user:carol"})).await;
+    let made = answer(&server, "generate", &json!({"budget": "60%", "mustKeep": "user:bob", "filter": "not user:carol"})).await;
     assert_eq!((&made["reached"], &made["complete"]), (&json!(true), &json!(true)), "{made}");
     assert!(made["policy"].as_str().unwrap().starts_with("# Made by decklog from 14 events"), "{made}");
     assert_eq!(answer(&server, "check", &json!({"policy": made["policy"]})).await["ok"], true);

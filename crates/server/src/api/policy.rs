@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use decklog_audit::access::Identity;
 use decklog_audit::policy::generate::{Generator, Goal, Profile};
-use decklog_audit::policy::load::{TargetVersion, Verdict, load};
+use decklog_audit::policy::load::{TargetVersion, Verdict, load, text_of};
 use decklog_audit::policy::simulate::{Difference, RecordedRequest, Totals, simulate as simulate_event};
 use decklog_audit::policy::{AskedRequest, Attributes, Compiled, Policy, RequestLength, explain as explain_request, lint};
 use decklog_audit::{Event, Level, Timestamp};
@@ -47,7 +47,12 @@ pub(crate) async fn check(State(shared): State<Arc<Shared>>, Extension(identity)
         None => TargetVersion::default(),
         Some(text) => text.parse().map_err(|_| wrong("targetVersion", format!("`{text}` is no version of Kubernetes"), "write 1.36"))?,
     };
-    off_thread(&shared, &identity, move || Ok(lint::report(&asked.policy, target))).await
+    off_thread(&shared, &identity, move || {
+        let verdict = load(asked.policy.as_bytes(), target);
+        let text = text_of(asked.policy.as_bytes()).unwrap_or_default();
+        Ok(lint::report(&text, &verdict, &lint::lint(&text, &verdict, target)))
+    })
+    .await
 }
 
 #[derive(Deserialize)]

@@ -50,7 +50,7 @@ pub(super) fn check() -> Value {
     let edit = object(&[("line", count()), ("column", count()), ("endLine", count()), ("endColumn", count()), ("text", text())], &[]);
     let lint = object(
         &[&[("code", text()), ("severity", json!({ "enum": ["error", "warning", "info"] })), ("message", text()), ("fix", text())], place.as_slice()].concat(),
-        &[("edits", list(edit))],
+        &[("length", count()), ("edits", list(edit))],
     );
     let rules = list(object(&[("line", count()), ("level", text())], &[]));
     object(
