@@ -81,7 +81,6 @@ export class Editor {
     const compared: Extension[] = [
       EditorState.readOnly.of(true),
       EditorView.editable.of(false),
-      EditorView.contentAttributes.of({ tabindex: "0" }),
       unifiedMergeView({
         original: options.against ?? "",
         mergeControls: false,

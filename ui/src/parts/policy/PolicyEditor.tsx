@@ -59,13 +59,25 @@ function showProblems(shown: Editor): void {
   );
 }
 
+/** The request whose rule was last brought into sight: typing in the policy moves nothing. */
+let revealed = "";
+
 function showDeciding(shown: Editor): void {
   const found = explained.answer.value.value;
   const rules = checked.value?.rules;
   const isOn = policyView.value.tab === "explain" && request.value !== null && found !== null && found.rule >= 0;
-  if (!isOn) shown.setDeciding(null);
-  else if (rules)
-    shown.setDeciding(ruleLines(text.peek(), rules, found.rule) ?? (found.line ? { first: found.line, last: found.line } : null));
+  if (!isOn) {
+    shown.setDeciding(null);
+    revealed = "";
+    return;
+  }
+  if (!rules) return; // the text is being read anew; the lines move along until then
+  const lines = ruleLines(text.peek(), rules, found.rule) ?? (found.line ? { first: found.line, last: found.line } : null);
+  shown.setDeciding(lines);
+  const asked = policyView.peek().request;
+  if (lines === null || asked === revealed || explained.answer.peek().isRunning) return;
+  revealed = asked;
+  shown.reveal(lines.first, false);
 }
 
 function showBars(shown: Editor): void {
