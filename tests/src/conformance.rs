@@ -5,6 +5,8 @@
 //! most for one in a hundred of a file's vectors, rounded up.
 
 mod event_codec;
+mod policy_eval;
+mod request_info;
 mod vectors;
 
 use std::collections::BTreeSet;
@@ -14,7 +16,8 @@ pub use vectors::{Failure, VectorError};
 use vectors::{Runner, play};
 
 /// Which runner plays which file.
-const RUNNERS: [(&str, Runner); 1] = [("event-codec.jsonl", event_codec::play)];
+const RUNNERS: [(&str, Runner); 3] =
+    [("event-codec.jsonl", event_codec::play), ("policy-eval.jsonl", policy_eval::play), ("request-info.jsonl", request_info::play)];
 
 /// The failures that are explained to the public.
 const ALLOWED: &str = include_str!("../../docs/conformance.md");
@@ -119,6 +122,19 @@ mod tests {
         let reports = run(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/audit/testdata")), &["event-codec.jsonl".to_owned()]).unwrap();
         assert_eq!(reports[0].complaints(), Vec::<String>::new());
         assert!(matches!(&reports[0].outcome, Outcome::Played { n_passed, .. } if *n_passed > 200));
+    }
+
+    #[test]
+    fn policies_decide_and_requests_resolve_as_in_kube_apiserver() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, least) in [("policy-eval.jsonl", 100), ("request-info.jsonl", 900)] {
+            let packed = std::fs::File::open(crate::root().join(format!("tests/data/vectors/{name}.zst"))).unwrap();
+            std::fs::write(folder.path().join(name), zstd::decode_all(packed).unwrap()).unwrap();
+            let reports = run(folder.path(), &[name.to_owned()]).unwrap();
+            assert_eq!(reports[0].complaints(), Vec::<String>::new());
+            assert!(matches!(&reports[0].outcome, Outcome::Played { n_passed, .. } if *n_passed > least), "{}", reports[0].line());
+            println!("{}", reports[0].line());
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod http;
 pub mod lab;
 pub mod logs;
 pub mod process;
+#[cfg(test)]
+mod simulated;
 pub mod wait;
 
 use std::path::PathBuf;

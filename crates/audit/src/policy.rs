@@ -13,9 +13,15 @@ mod decision;
 mod walk;
 
 mod compiled;
+mod document;
+pub mod load;
+mod explain;
 pub mod request_info;
+pub mod simulate;
 
 pub use compiled::{Compiled, MAX_INDEX_BYTES};
 pub use decision::{Decision, OmittedStages};
+pub use document::from_document;
+pub use explain::{Explanation, Part, RequestLength, explain};
 pub use model::{Attributes, GroupResources, Policy, Rule, User};
 pub use walk::{Mismatch, mismatch, walk};

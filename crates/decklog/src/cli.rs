@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{completion, config, forward, help, import, quarantine, search, serve, sources, sql, table, tail, top, version};
+use crate::commands::{completion, config, forward, help, import, policy, quarantine, request_info, search, serve, sources, sql, table, tail, top, version};
 use crate::output::ColorChoice;
 
 /// Sentence, usage, examples, arguments, exit codes.
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Sql(sql::SqlFlags),
     Top(top::TopFlags),
     Table(table::TableFlags),
+    Policy(policy::PolicyFlags),
+    RequestInfo(request_info::RequestInfoFlags),
     Quarantine(quarantine::QuarantineFlags),
     Sources(sources::SourcesFlags),
     Config(config::ConfigFlags),
@@ -218,6 +220,8 @@ impl Command {
             Self::Top(flags) => flags.output.output,
             Self::Import(flags) => flags.output.output,
             Self::Table(flags) => flags.output(),
+            Self::Policy(flags) => flags.output(),
+            Self::RequestInfo(_) => OutputFormat::Json,
             Self::Quarantine(flags) => flags.output(),
             Self::Sources(flags) => flags.output(),
             Self::Version(flags) => flags.output.output,

@@ -5,7 +5,9 @@ pub(crate) mod config;
 pub(crate) mod forward;
 pub(crate) mod help;
 pub(crate) mod import;
+pub(crate) mod policy;
 pub(crate) mod quarantine;
+pub(crate) mod request_info;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sources;
@@ -83,6 +85,8 @@ pub(crate) fn run(cli: Cli, context: &Context) -> Outcome {
         Command::Sql(flags) => sql::run(&flags, context),
         Command::Top(flags) => top::run(&flags, context),
         Command::Table(flags) => table::run(&flags, context),
+        Command::Policy(flags) => policy::run(&flags, context),
+        Command::RequestInfo(flags) => request_info::run(&flags),
         Command::Quarantine(flags) => quarantine::run(&flags, context),
         Command::Sources(flags) => sources::run(&flags, context),
         Command::Config(flags) => config::run(&flags, context),

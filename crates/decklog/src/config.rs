@@ -21,7 +21,7 @@ mod settings;
 mod sources;
 mod together;
 mod units;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -10,6 +10,8 @@ mod counts;
 mod formats;
 #[path = "cli/kubectl.rs"]
 mod kubectl;
+#[path = "cli/policy.rs"]
+mod policy;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/table.rs"]

@@ -1,7 +1,7 @@
 //! A policy made ready to be asked often: an answer allocates nothing, and hardly costs more with more rules.
 //!
 //! For each text that rules ask about (a verb, a user, a resource of a group and so on) there is a row of bits, one for
-//! each rule, that says which rules this text does not rule out. A request's verb and resource give rows at once; those of its
+//! each rule, that says which rules this text does not rule out. A request's resource gives a row at once; those of its verb,
 //! user, groups, namespace and path are looked up only when a rule that is still possible asks about them. The lowest
 //! bit that stays is the rule that decides, as in [`walk`], which a property test holds it to.
 //!
@@ -38,11 +38,13 @@ struct Index {
     rows: Vec<u64>,
     /// 64 rules a word.
     words: usize,
-    /// What each rule asks about beside verb and resource.
+    /// What each rule asks about beside the resource.
     asks: Vec<u8>,
     defaults: Defaults,
     /// By number of the API group: rules that its requests match whatever the resource.
     of_group: Vec<u32>,
+    /// The number of the core group, which most requests are about; 0 if no rule names it.
+    core_group: u32,
     /// Whether there are resources under group `*`, which is number 0.
     any_star_group: bool,
     /// The lengths of URL prefixes, rising.
@@ -61,11 +63,13 @@ struct Defaults {
     url: u32,
 }
 
-const USERS: u8 = 1;
-const USER_GROUPS: u8 = 2;
+// In the order in which they are asked: the cheapest and most telling first.
+const VERBS: u8 = 1;
+const USERS: u8 = 2;
 const NAMESPACES: u8 = 4;
-const URLS: u8 = 8;
-const NAMES: u8 = 16;
+const USER_GROUPS: u8 = 8;
+const URLS: u8 = 16;
+const NAMES: u8 = 32;
 
 /// Rows whose union counts.
 #[derive(Clone, Copy)]
@@ -123,19 +127,28 @@ impl Compiled {
 }
 
 impl Index {
+    #[inline]
     fn first_match(&self, policy: &Policy, attributes: &Attributes<'_>) -> Result<Option<usize>, TooMany> {
-        let verb = self.row_of(Scope::VERB, attributes.verb, self.defaults.verb);
         let target = if attributes.is_resource_request { self.resource_rows(attributes) } else { Union::of(self.defaults.non_resource) };
-        let (mut user, mut groups, mut namespace, mut url) = (None, None, None, None);
+        let (mut verb, mut user, mut groups, mut namespace, mut url) = (None, None, None, None, None);
+        // With several words to look at, the verb spares most of them.
+        let at_once = (self.words > 1).then(|| *verb.insert(self.row_of(Scope::VERB, attributes.verb, self.defaults.verb)));
         for word in 0..self.words {
-            let mut candidates = self.word(verb, word) & self.union(&target, word);
-            let mut asked = 0_u8;
+            let (mut candidates, mut asked) = (self.union(&target, word), 0);
+            if let Some(verb) = at_once {
+                candidates &= self.word(verb, word);
+                asked = VERBS;
+            }
             while candidates != 0 {
                 let rule = word * 64 + candidates.trailing_zeros() as usize;
                 let lowest = candidates & candidates.wrapping_neg();
                 let open = self.asks[rule] & !asked;
                 let possible = match open & open.wrapping_neg() {
                     0 => return Ok(Some(rule)),
+                    VERBS => {
+                        let row = *verb.get_or_insert_with(|| self.row_of(Scope::VERB, attributes.verb, self.defaults.verb));
+                        self.word(row, word)
+                    }
                     USERS => {
                         let row = *user
                             .get_or_insert_with(|| attributes.user.map_or(self.defaults.user, |user| self.row_of(Scope::USER, user.name, self.defaults.user)));
@@ -196,7 +209,15 @@ impl Index {
     /// At most seven.
     #[inline]
     fn resource_rows(&self, attributes: &Attributes<'_>) -> Union {
-        let group = self.names.get(Scope::API_GROUP, attributes.api_group.as_bytes());
+        let group = match attributes.api_group.as_bytes() {
+            [] => self.core_group,
+            name => self.names.get(Scope::API_GROUP, name),
+        };
+        if !self.any_star_group && attributes.subresource.is_empty() {
+            // Such a row has what matches the whole group too.
+            let row = if group == 0 { ABSENT } else { self.names.get(Scope::alone(group), attributes.resource.as_bytes()) };
+            return Union::of(if row == ABSENT { self.of_group[group as usize] } else { row });
+        }
         let mut rows = Union::of(self.of_group[group as usize]);
         if group != 0 {
             self.add_resource_rows(group, attributes, &mut rows);

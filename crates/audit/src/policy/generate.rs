@@ -5,12 +5,18 @@
 //! Used by `decklog policy generate` and the page. Bytes are those of the log lines that were seen.
 
 mod budget;
+mod generator;
+mod goal;
 mod noise;
+mod profiles;
 mod text;
 mod traffic;
 
 pub use budget::{Cut, Plan, plan};
+pub use generator::{Generated, Generator, LeftOut};
+pub use goal::Goal;
 pub use noise::Noise;
+pub use profiles::Profile;
 pub use text::write_policy;
 pub use traffic::{Bytes, Key, Observed, Traffic, Who};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::names::{Names, Scope};
-use super::{Defaults, Index, MAX_INDEX_BYTES, NAMES, NAMESPACES, URLS, USER_GROUPS, USERS};
+use super::{Defaults, Index, MAX_INDEX_BYTES, NAMES, NAMESPACES, URLS, USER_GROUPS, USERS, VERBS};
 use crate::policy::model::{Policy, Rule};
 
 /// The longest `resource/subresource` that is looked up; a policy with a longer one is walked.
@@ -75,7 +75,7 @@ impl Builder {
         let mut asks = 0;
         asks |= self.field(Scope::USER, &rule.users, index, |builder| &mut builder.any_user, USERS);
         asks |= self.field(Scope::USER_GROUP, &rule.user_groups, index, |builder| &mut builder.any_user_group, USER_GROUPS);
-        self.field(Scope::VERB, &rule.verbs, index, |builder| &mut builder.any_verb, 0);
+        asks |= self.field(Scope::VERB, &rule.verbs, index, |builder| &mut builder.any_verb, VERBS);
         asks |= self.field(Scope::NAMESPACE, &rule.namespaces, index, |builder| &mut builder.any_namespace, NAMESPACES);
         let for_resources = !rule.namespaces.is_empty() || !rule.resources.is_empty();
         if for_resources {
@@ -185,11 +185,18 @@ impl Builder {
                 // Unions: what matches any of them is in one of their other rows.
                 _ => &none,
             };
-            entries.push((Scope(scope), text, rows.add([any, &rules])));
+            let group = scope.checked_sub(Scope::FIRST_OF_GROUPS).filter(|number| number % 4 == 0).map(|number| number / 4);
+            let row = match group {
+                // Of a resource without subresource: also what matches the whole group, to spare a union.
+                Some(group) => rows.add([&self.any_resource, star, self.whole_group.get(&group).unwrap_or(&none), &rules]),
+                None => rows.add([any, &rules]),
+            };
+            entries.push((Scope(scope), text, row));
         }
         if rows.bits.len() / self.words.max(1) > self.max_rows {
             return None;
         }
+        let core_group = self.groups.get("").copied().unwrap_or(STAR_GROUP);
         entries.extend(self.groups.into_iter().filter(|(_, group)| *group != STAR_GROUP).map(|(name, group)| (Scope::API_GROUP, name, group)));
         Some(Index {
             names: Names::new(entries),
@@ -198,6 +205,7 @@ impl Builder {
             asks: self.asks,
             defaults,
             of_group,
+            core_group,
             any_star_group,
             prefix_lengths: self.prefix_lengths.into_iter().collect(),
         })

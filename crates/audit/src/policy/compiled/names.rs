@@ -22,13 +22,15 @@ impl Scope {
 /// The value of a text that is not in the table.
 pub(super) const ABSENT: u32 = 0;
 
+/// A text of up to 16 bytes is in `low` and `high` whole, so that comparing it is comparing two words.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
-    hash: u32,
+    low: u64,
+    high: u64,
     scope: u32,
-    /// Where the text begins, and its length.
-    start: u32,
     length: u32,
+    /// Where the text begins.
+    start: u32,
     /// [`ABSENT`] is an empty slot.
     value: u32,
 }
@@ -44,17 +46,17 @@ pub(super) struct Names {
 impl Names {
     /// Of texts that are there once in their scope each, with values other than [`ABSENT`]; together under 4 GiB.
     pub(super) fn new(entries: Vec<(Scope, String, u32)>) -> Self {
-        let n_slots = (entries.len() * 2).next_power_of_two().max(2);
+        let n_slots = (entries.len() * 4).next_power_of_two().max(2);
         let mask = n_slots - 1;
         let mut slots = vec![Slot::default(); n_slots].into_boxed_slice();
         let mut texts: Vec<u8> = Vec::new();
         for (scope, text, value) in entries {
-            let hash = hash(scope, text.as_bytes());
-            let mut at = hash as usize & mask;
+            let (low, high) = words(text.as_bytes());
+            let mut at = place(scope, text.as_bytes(), low, high) & mask;
             while slots[at].value != ABSENT {
                 at = (at + 1) & mask;
             }
-            slots[at] = Slot { hash, scope: scope.0, start: texts.len() as u32, length: text.len() as u32, value };
+            slots[at] = Slot { low, high, scope: scope.0, start: texts.len() as u32, length: text.len() as u32, value };
             texts.extend_from_slice(text.as_bytes());
         }
         Self { slots, texts, mask }
@@ -63,60 +65,54 @@ impl Names {
     /// The value of `text`, or [`ABSENT`].
     #[inline]
     pub(super) fn get(&self, scope: Scope, text: &[u8]) -> u32 {
-        let hash = hash(scope, text);
-        let mut at = hash as usize & self.mask;
+        let (low, high) = words(text);
+        let mut at = place(scope, text, low, high) & self.mask;
         loop {
-            let slot = self.slots[at];
-            if slot.value == ABSENT {
-                return ABSENT;
-            }
-            if slot.hash == hash && slot.scope == scope.0 && slot.length as usize == text.len() {
-                let start = slot.start as usize;
-                if self.texts[start..start + text.len()] == *text {
-                    return slot.value;
-                }
+            let slot = &self.slots[at];
+            let same = slot.low == low && slot.high == high && slot.scope == scope.0 && slot.length as usize == text.len();
+            if slot.value == ABSENT || (same && (text.len() <= 16 || self.is_text(slot, text))) {
+                return slot.value;
             }
             at = (at + 1) & self.mask;
         }
     }
-}
 
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-const FACTOR: u64 = 0xd6e8_feb8_6659_fd93;
-
-#[inline]
-fn hash(scope: Scope, text: &[u8]) -> u32 {
-    let mut state = SEED ^ (u64::from(scope.0) << 32) ^ text.len() as u64;
-    let mut rest = text;
-    while rest.len() > 16 {
-        let (head, tail) = rest.split_at(8);
-        state = mix(state ^ word(head));
-        rest = tail;
+    fn is_text(&self, slot: &Slot, text: &[u8]) -> bool {
+        let start = slot.start as usize;
+        self.texts[start..start + text.len()] == *text
     }
-    let (low, high) = match rest.len() {
-        8.. => (word(&rest[..8]), word(&rest[rest.len() - 8..])),
-        4.. => (half(&rest[..4]), half(&rest[rest.len() - 4..])),
-        1.. => (u64::from(rest[0]) | (u64::from(rest[rest.len() / 2]) << 8), u64::from(rest[rest.len() - 1])),
-        0 => (0, 0),
-    };
-    let state = mix(mix(state ^ low) ^ high.rotate_left(23));
-    (state ^ (state >> 32)) as u32
+}
+
+/// The first and the last eight bytes; of shorter texts all of it, so that texts of one length differ in them.
+#[inline]
+fn words(text: &[u8]) -> (u64, u64) {
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last))),
+            _ => text.iter().fold((0, 0), |(low, high), byte| ((low << 8) | u64::from(*byte), high)),
+        },
+    }
+}
+
+/// Where a text belongs: one multiplication, and one more for each eight bytes in the middle of a long text.
+#[inline]
+fn place(scope: Scope, text: &[u8], low: u64, high: u64) -> usize {
+    const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
+    const SECOND: u64 = 0xd6e8_feb8_6659_fd93;
+    let mut state = mix(low ^ FIRST ^ u64::from(scope.0).rotate_left(40), high ^ SECOND ^ text.len() as u64);
+    if text.len() > 16 {
+        for chunk in text[8..text.len() - 8].chunks_exact(8) {
+            state = mix(state ^ chunk.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)), FIRST);
+        }
+    }
+    state as usize
 }
 
 #[inline]
-fn mix(value: u64) -> u64 {
-    let product = u128::from(value).wrapping_mul(u128::from(FACTOR));
+fn mix(left: u64, right: u64) -> u64 {
+    let product = u128::from(left).wrapping_mul(u128::from(right));
     (product as u64) ^ ((product >> 64) as u64)
-}
-
-#[inline]
-fn word(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-#[inline]
-fn half(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub fn plan(traffic: &Traffic, budget: u64) -> Plan {
             let now = chosen.get(key).map_or(key.level, |chosen| chosen.noise.level());
             // Bodies may be left out of what must be kept: the event stays.
             if noise.cuts(key) && now > noise.level() && !(sum.has_kept && noise.level() == Level::None) {
-                let saved = sum.bytes.at(now) - sum.bytes.at(noise.level());
+                let saved = sum.bytes.at(now).saturating_sub(sum.bytes.at(noise.level()));
                 if saved > 0 {
                     found.push((saved, key));
                 }
@@ -65,7 +65,7 @@ pub fn plan(traffic: &Traffic, budget: u64) -> Plan {
         found.sort_unstable_by(|a, b| b.cmp(a));
         for (saved, key) in found {
             if after <= budget {
-                return Plan { cuts: rules(chosen), before: traffic.n_bytes, after };
+                return Plan { cuts: rules(&chosen), before: traffic.n_bytes, after };
             }
             after -= saved;
             let n_events = traffic.sums.get(key).map_or(0, |sum| sum.n_events);
@@ -74,14 +74,17 @@ pub fn plan(traffic: &Traffic, budget: u64) -> Plan {
             entry.saved += saved;
         }
     }
-    Plan { cuts: rules(chosen), before: traffic.n_bytes, after }
+    Plan { cuts: rules(&chosen), before: traffic.n_bytes, after }
 }
 
+/// Noise, user, API group, resource and path: a rule's subject without its verbs.
+type Thing<'a> = (Noise, &'a Who, &'a str, &'a str, &'a str);
+
 /// The chosen kinds as rules: kinds of the same user stand in one rule where every pair of its verbs and resources was chosen.
-fn rules(chosen: BTreeMap<&Key, Chosen>) -> Vec<Cut> {
+fn rules(chosen: &BTreeMap<&Key, Chosen>) -> Vec<Cut> {
     // First the verbs of each resource, then the resources of each set of verbs.
-    let mut by_thing: BTreeMap<(Noise, &Who, &str, &str, &str), (Vec<&str>, u64, u64)> = BTreeMap::new();
-    for (key, kind) in &chosen {
+    let mut by_thing: BTreeMap<Thing<'_>, (Vec<&str>, u64, u64)> = BTreeMap::new();
+    for (key, kind) in chosen {
         let place = by_thing.entry((kind.noise, &key.who, &key.api_group, &key.resource, &key.path)).or_default();
         if !place.0.contains(&key.verb.as_str()) {
             place.0.push(&key.verb);

@@ -7,7 +7,7 @@ use crate::policy::{Attributes, User};
 fn seen<'a>(user: &'a str, groups: &'a [&'a str], verb: &'a str, group: &'a str, resource: &'a str) -> Observed<'a> {
     let attributes =
         Attributes { user: Some(User { name: user, groups }), verb, api_group: group, resource, is_resource_request: true, ..Attributes::default() };
-    Observed { attributes, level: Level::RequestResponse, bytes: Bytes { metadata: 100, request: 300, response: 600 }, n_events: 1, is_kept: false }
+    Observed { attributes, level: Level::RequestResponse, bytes: Bytes { metadata: 100, request: 400, response: 1_000 }, is_kept: false }
 }
 
 fn traffic(all: &[Observed<'_>]) -> Traffic {
@@ -64,7 +64,7 @@ fn the_text_has_the_cuts_before_the_profile() {
         &plan(&traffic, 0),
         &|bytes| format!("{bytes} B"),
     );
-    let wanted = "# two lines\napiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n# Cut: reads of components\n# saves 1000 B, 1 events were seen\n- level: None\n  \
+    let wanted = "# two lines\napiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n# Cut: reads of components\n# saves 1000 B; events seen: 1\n- level: None\n  \
         users: [\"system:serviceaccount:kube-system:a\\\"b\"]\n  verbs: [\"list\"]\n  resources:\n  - group: \"\"\n    resources: [\"pods\"]\n# All.\n- level: Metadata\n";
     assert_eq!(text, wanted);
 }

@@ -36,7 +36,7 @@ pub fn write_policy(profile: &str, header: &[String], plan: &Plan, say_bytes: &d
 
 fn write_rule(text: &mut String, cut: &Cut, say_bytes: &dyn Fn(u64) -> String) {
     let (saved, n_events) = (say_bytes(cut.saved_bytes), cut.n_events);
-    _ = writeln!(text, "# saves {saved}, {n_events} events were seen");
+    _ = writeln!(text, "# saves {saved}; events seen: {n_events}");
     _ = writeln!(text, "- level: {}", cut.level.as_str());
     match &cut.who {
         Who::User(name) => _ = writeln!(text, "  users: [{}]", scalar(name)),

@@ -8,14 +8,14 @@ use crate::policy::Attributes;
 /// Kinds of traffic that are told apart; what comes beyond is only counted and never cut.
 const MAX_KEYS: usize = 50_000;
 
-/// Bytes of log lines: those of the event without bodies, and those each body adds.
+/// Bytes of log lines, by the level they are written at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
-    /// The event at level Metadata.
+    /// At level Metadata.
     pub metadata: u64,
-    /// What level Request adds.
+    /// At level Request; may be less, as the word is shorter.
     pub request: u64,
-    /// What level RequestResponse adds to that.
+    /// At level RequestResponse.
     pub response: u64,
 }
 
@@ -25,8 +25,8 @@ impl Bytes {
         match level {
             Level::None => 0,
             Level::Metadata => self.metadata,
-            Level::Request => self.metadata + self.request,
-            Level::RequestResponse => self.metadata + self.request + self.response,
+            Level::Request => self.request,
+            Level::RequestResponse => self.response,
         }
     }
 
@@ -37,17 +37,15 @@ impl Bytes {
     }
 }
 
-/// One request that was seen, with all its events.
+/// One event that was seen.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<'a> {
     /// What a policy is asked of it.
     pub attributes: Attributes<'a>,
-    /// The level the profile records it at.
+    /// The level the profile records it at; None also where it omits the stage.
     pub level: Level,
-    /// Of all its events.
+    /// Of its line.
     pub bytes: Bytes,
-    /// How many there are.
-    pub n_events: u64,
     /// It must stay: it was denied (401, 403), or the user asked for it.
     pub is_kept: bool,
 }
@@ -93,21 +91,33 @@ pub struct Traffic {
     /// Bytes at the profile's levels, of everything.
     pub(super) n_bytes: u64,
     pub(super) n_events: u64,
-    n_requests: u64,
 }
 
 impl Traffic {
-    /// Adds a request.
+    /// Adds an event.
     pub fn add(&mut self, seen: &Observed<'_>) {
-        self.n_requests += 1;
         if seen.level == Level::None {
             return;
         }
         self.n_bytes = self.n_bytes.saturating_add(seen.bytes.at(seen.level));
-        self.n_events += seen.n_events;
-        let attributes = &seen.attributes;
-        // Without a user it is a failed login: never cut.
-        let Some(user) = attributes.user else { return };
+        self.n_events += 1;
+        if let Some(sum) = self.of(&seen.attributes, seen.level) {
+            sum.bytes.add(seen.bytes);
+            sum.n_events += 1;
+            sum.has_kept |= seen.is_kept;
+        }
+    }
+
+    /// Says that events like this must stay: of the same user, verb and kind of thing. `level` is the profile's.
+    pub fn keep(&mut self, attributes: &Attributes<'_>, level: Level) {
+        if let Some(sum) = self.of(attributes, level) {
+            sum.has_kept = true;
+        }
+    }
+
+    /// Nothing for a request without a user, a failed login, which is never cut, and where there is no room for another kind.
+    fn of(&mut self, attributes: &Attributes<'_>, level: Level) -> Option<&mut Sum> {
+        let user = attributes.user?;
         let is_node = user.name.starts_with("system:node:") && user.groups.contains(&"system:nodes");
         let key = Key {
             who: if is_node { Who::Nodes } else { Who::User(user.name.to_owned()) },
@@ -118,20 +128,12 @@ impl Traffic {
                 subresource => format!("{}/{subresource}", attributes.resource),
             },
             path: if attributes.is_resource_request { String::new() } else { attributes.path.to_owned() },
-            level: seen.level,
+            level,
         };
         if self.sums.len() >= MAX_KEYS && !self.sums.contains_key(&key) {
-            return;
+            return None;
         }
-        let sum = self.sums.entry(key).or_default();
-        sum.bytes.add(seen.bytes);
-        sum.n_events += seen.n_events;
-        sum.has_kept |= seen.is_kept;
-    }
-
-    /// Requests added.
-    pub fn n_requests(&self) -> u64 {
-        self.n_requests
+        Some(self.sums.entry(key).or_default())
     }
 
     /// Events the profile records of them.

@@ -40,7 +40,8 @@ proptest! {
         if let Ok(resolved) = resolve(b"GET", target.as_bytes()) {
             // Whatever an event holds can be read again, and says the same path.
             let again = of_event(&resolved.event_request_uri, &resolved.info.verb);
-            if resolved.error.is_none() && !resolved.event_request_uri.starts_with("//") {
+            // An empty path is written as a slash.
+            if resolved.error.is_none() && !resolved.info.path.is_empty() && !resolved.event_request_uri.starts_with("//") {
                 prop_assert_eq!(again.path, resolved.info.path);
             }
         }
