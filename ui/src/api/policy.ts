@@ -44,6 +44,12 @@ export interface RequestAttributes {
   name?: string;
   path?: string;
 }
+/** The same as it is sent and answered. */
+export type RequestOnWire = Omit<Partial<RequestAttributes>, "user" | "groups"> & {
+  user?: { name: string; groups?: string[] } | null;
+  method?: string;
+  target?: string;
+};
 export interface Explanation {
   level: string;
   omitStages: string[];
@@ -52,8 +58,8 @@ export interface Explanation {
   rule: number;
   line?: number;
   nRules: number;
-  attributes: Partial<RequestAttributes>;
-  earlier: { rule: number; line?: number; field: string; why: string }[];
+  attributes: RequestOnWire;
+  passedOver: { rule: number; line?: number; field: string; why: string }[];
   stages: { stage: string; recorded: boolean; holds: string[] }[];
 }
 
@@ -73,8 +79,8 @@ export interface Simulated extends Amount {
   byNamespace: ({ value: string } & Amount)[];
 }
 export interface DiffExample {
-  kind: "lost" | "gained" | "lower" | "higher";
-  method?: string;
+  kind: "lost" | "gained" | "lowered" | "raised";
+  verb: string;
   requestURI: string;
   user?: string;
   before: string;
@@ -86,8 +92,8 @@ export interface Simulation {
   recorded: { levels: Record<string, number> };
   policies: Simulated[];
   diff?: { gained: Amount; lost: Amount; examples: DiffExample[] };
-  partial?: boolean;
-  reason?: string;
+  complete: boolean;
+  gaps: string[];
 }
 
 export interface Cut {
@@ -104,5 +110,9 @@ export interface Generated {
   before?: number;
   after?: number;
   reached?: boolean;
+  /** What the profile leaves out by itself. */
+  leftOut: { what: string; events: number; savedBytesPerDay: number }[];
   cuts: Cut[];
+  complete?: boolean;
+  gaps?: string[];
 }

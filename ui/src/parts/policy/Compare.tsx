@@ -183,9 +183,9 @@ function Difference({ found }: { found: Simulation }) {
       </dl>
       <Extent found={found} />
       {now && <UnknownBodies policy={now} levels={levels} />}
-      {found.partial && (
+      {!found.complete && (
         <p class="banner is-warning" role="status">
-          Partial: {visible(found.reason ?? "not everything could be read")}. Figures are at least what they say.
+          Partial: {visible(found.gaps.join("; "))}. Figures are at least what they say.
         </p>
       )}
       {isSame && <p>No request of this range is recorded differently.</p>}
@@ -207,7 +207,7 @@ function Side({ label, sign, amount }: { label: "lost" | "gained"; sign: "minus"
   );
 }
 
-const KINDS: Record<DiffExample["kind"], string> = { lost: "lost", gained: "gained", lower: "lower level", higher: "higher level" };
+const KINDS: Record<DiffExample["kind"], string> = { lost: "lost", gained: "gained", lowered: "lower level", raised: "higher level" };
 
 function Examples({ all }: { all: readonly DiffExample[] }) {
   return (
@@ -215,18 +215,18 @@ function Examples({ all }: { all: readonly DiffExample[] }) {
       <h2>Examples</h2>
       <ul class="examples-of-diff">
         {all.map((example, at) => {
-          const { kind, method, requestURI, user, before: old, after: now, auditID } = example;
+          const { kind, verb, requestURI, user, before: old, after: now, auditID } = example;
           const target = auditID ? { ...FIRST_VIEW, range: shownRange.value, filter: addTerm("", termOf("auditID", auditID)) } : null;
           return (
             <li key={at} class={`example example-${kind}`}>
               <span class="example-kind">
-                <Icon name={kind === "lost" || kind === "lower" ? "minus" : "plus"} /> {KINDS[kind] ?? kind}
+                <Icon name={kind === "lost" || kind === "lowered" ? "minus" : "plus"} /> {KINDS[kind] ?? kind}
               </span>
               <span class="example-levels">
                 <LevelMark level={old} /> {old} → <LevelMark level={now} /> {now}
               </span>
               <span class="example-request mono">
-                <Text value={[method, requestURI].filter(Boolean).join(" ")} limit={160} />
+                <Text value={[verb, requestURI].filter(Boolean).join(" ")} limit={160} />
               </span>
               <span class="example-who muted">
                 {user ? <Text value={user} limit={80} /> : null}

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { Explanation, RequestAttributes } from "../../api/policy.ts";
 import { visible } from "../../state/hostile.ts";
 import { explained, goToLine, isUsable, request } from "../../state/policy/policy.ts";
-import { EXAMPLES, FIELDS, fieldsOf, printRequest } from "../../state/policy/request.ts";
+import { EXAMPLES, FIELDS, fieldsOf, fromWire, printRequest } from "../../state/policy/request.ts";
 import { resourceOf } from "../../state/policy/resources.ts";
 import { changePolicy, policyView } from "../../state/view.ts";
 import { Icon, LevelMark } from "../Mark.tsx";
@@ -154,20 +154,20 @@ function Answer({ found }: { found: Explanation }) {
         {found.omitManagedFields && <span class="muted"> · without managedFields</span>}
       </p>
       <p class="asked mono">
-        <Text value={printRequest(found.attributes)} limit={400} />
+        <Text value={printRequest(fromWire(found.attributes))} limit={400} />
       </p>
       {!isNothing || decided ? <Stages found={found} /> : null}
-      {found.earlier.length > 0 && (
+      {found.passedOver.length > 0 && (
         <>
           <h2>
             {decided
-              ? found.earlier.length === 1
+              ? found.passedOver.length === 1
                 ? "The rule before it does not match"
-                : `The ${found.earlier.length} rules before it do not match`
+                : `The ${found.passedOver.length} rules before it do not match`
               : "Why not"}
           </h2>
           <ol class="earlier">
-            {found.earlier.map(({ rule, line, why }) => (
+            {found.passedOver.map(({ rule, line, why }) => (
               <li key={rule}>
                 <button
                   type="button"

@@ -107,7 +107,7 @@ export function GeneratePanel() {
 }
 
 function Made({ found }: { found: Generated }) {
-  const { policy, before, after, reached, cuts } = found;
+  const { policy, before, after, reached, leftOut, cuts } = found;
   return (
     <>
       <div class="made">
@@ -123,12 +123,17 @@ function Made({ found }: { found: Generated }) {
           Take into the editor
         </button>
       </div>
+      {found.complete === false && (
+        <p class="banner is-warning" role="status">
+          Partial: {visible((found.gaps ?? []).join("; "))}. It is made from what was read.
+        </p>
+      )}
       {reached === false && (
         <p class="banner is-warning" role="status">
           The budget is not reached: what is left must not be cut. A higher budget, or fewer requests to keep.
         </p>
       )}
-      {cuts.length > 0 && (
+      {leftOut.length + cuts.length > 0 && (
         <div class="table-scroll" tabIndex={0} role="region" aria-label="Cuts">
           <table class="cuts">
             <thead>
@@ -139,6 +144,18 @@ function Made({ found }: { found: Generated }) {
               </tr>
             </thead>
             <tbody>
+              {leftOut.map(({ what, events, savedBytesPerDay }) => (
+                <tr key={what}>
+                  <td class="cut-level muted">profile</td>
+                  <td>
+                    <b>{visible(what)}</b>
+                  </td>
+                  <td class="number">
+                    {sayBytes(savedBytesPerDay)}
+                    <span class="muted"> {sayCount(events)} events</span>
+                  </td>
+                </tr>
+              ))}
               {cuts.map(({ noise, level, who, verbs, things, savedBytesPerDay, events }, at) => (
                 <tr key={at}>
                   <td class="cut-level">

@@ -124,9 +124,9 @@ function Totals({ found, policy }: { found: Simulation; policy: Simulated }) {
       </dl>
       <Extent found={found} />
       <UnknownBodies policy={policy} levels={levels} />
-      {found.partial && (
+      {!found.complete && (
         <p class="banner is-warning" role="status">
-          Partial: {visible(found.reason ?? "not everything could be read")}. Figures are at least what they say.
+          Partial: {visible(found.gaps.join("; "))}. Figures are at least what they say.
         </p>
       )}
     </>

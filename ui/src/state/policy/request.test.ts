@@ -1,22 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RequestAttributes } from "../../api/policy.ts";
-import { bodyOf, EXAMPLES, printRequest, readRequest, requestOfEvent } from "./request.ts";
+import { type Asked, bodyOf, EXAMPLES, fromWire, printRequest, readRequest, requestOfEvent } from "./request.ts";
 
+/** What is sent of a text, said as the page says it. */
 function asked(text: string): Record<string, unknown> {
   const read = readRequest(text);
   assert.ok("asked" in read, `${text}: ${JSON.stringify(read)}`);
-  return bodyOf(read.asked);
+  const body = bodyOf(read.asked);
+  return "request" in body ? { request: fromWire(body.request) } : body;
 }
+
+test("who asks is sent as one, or is nobody", () => {
+  const sent = (text: string) => bodyOf((readRequest(text) as { asked: Asked }).asked);
+  assert.deepEqual(sent("GET /x as bob group ops"), { request: { method: "GET", target: "/x", user: { name: "bob", groups: ["ops"] } } });
+  assert.deepEqual(sent("verb:get path:/x user:bob"), { request: { verb: "get", path: "/x", user: { name: "bob" } } });
+  assert.deepEqual(sent("GET /x"), { request: { method: "GET", target: "/x" } });
+});
 
 test("a line of HTTP goes to the server as it is", () => {
   assert.deepEqual(asked("GET /api/v1/namespaces/team-a/secrets?watch=1 as bob groups ops,dev"), {
-    method: "GET",
-    target: "/api/v1/namespaces/team-a/secrets?watch=1",
-    user: "bob",
-    groups: ["ops", "dev"],
+    request: { method: "GET", target: "/api/v1/namespaces/team-a/secrets?watch=1", user: "bob", groups: ["ops", "dev"] },
   });
-  assert.deepEqual(asked("POST https://10.0.0.1:6443/api/v1/pods HTTP/1.1"), { method: "POST", target: "/api/v1/pods" });
+  assert.deepEqual(asked("POST https://10.0.0.1:6443/api/v1/pods HTTP/1.1"), { request: { method: "POST", target: "/api/v1/pods" } });
 });
 
 test("a kubectl line is the request that kubectl makes of it", () => {
@@ -66,10 +72,12 @@ test("an event's request fits a line", () => {
   const user = { username: 'a "b" c', groups: ["dev, ops", "x"] };
   const text = requestOfEvent({ verb: "deletecollection", requestURI: "/api/v1/namespaces/shop/secrets?limit=5", user });
   assert.deepEqual(asked(text), {
-    method: "DELETE",
-    target: "/api/v1/namespaces/shop/secrets?limit=5",
-    user: 'a "b" c',
-    groups: ["dev", " ops", "x"],
+    request: {
+      method: "DELETE",
+      target: "/api/v1/namespaces/shop/secrets?limit=5",
+      user: 'a "b" c',
+      groups: ["dev", " ops", "x"],
+    },
   });
 });
 

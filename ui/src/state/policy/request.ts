@@ -2,7 +2,7 @@
 //
 // Here it only becomes the question for the server; what a path or an event means is the server's to say.
 
-import type { RequestAttributes } from "../../api/policy.ts";
+import type { RequestAttributes, RequestOnWire } from "../../api/policy.ts";
 import type { AuditEvent, Json } from "../../api/types.ts";
 import { quoteValue } from "../terms.ts";
 import { isClusterWide, resourceOf } from "./resources.ts";
@@ -254,11 +254,19 @@ export function fieldsOf(text: string): Partial<RequestAttributes> | null {
 }
 
 /** What is sent to /api/v1/policy/explain beside the policy. */
-export function bodyOf(asked: Asked): Record<string, unknown> {
-  if (asked.kind === "fields") return { request: asked.request };
+export function bodyOf(asked: Asked): { request: RequestOnWire } | { event: AuditEvent } {
   if (asked.kind === "event") return { event: asked.event };
-  const { kind: _, ...rest } = asked;
-  return rest;
+  const { user, groups, ...rest } = asked.kind === "fields" ? asked.request : asked;
+  const { kind: _, ...request } = rest as { kind?: string };
+  // Groups without a name are those of somebody whose name does not matter; without both it is nobody.
+  return {
+    request: { ...request, ...(user === undefined && !groups ? {} : { user: { name: user ?? "", ...(groups ? { groups } : {}) } }) },
+  };
+}
+
+/** A request as the server says it, as the page writes it. */
+export function fromWire({ user, ...request }: RequestOnWire): Partial<RequestAttributes> {
+  return { ...request, ...(user ? { user: user.name, ...(user.groups?.length ? { groups: user.groups } : {}) } : {}) };
 }
 
 /** The request of an event for the address: its path says what it asked, its verb how. A policy is asked about the user
