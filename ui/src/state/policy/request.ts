@@ -266,7 +266,10 @@ export function bodyOf(asked: Asked): { request: RequestOnWire } | { event: Audi
 
 /** A request as the server says it, as the page writes it. */
 export function fromWire({ user, ...request }: RequestOnWire): Partial<RequestAttributes> {
-  return { ...request, ...(user ? { user: user.name, ...(user.groups?.length ? { groups: user.groups } : {}) } : {}) };
+  return {
+    ...request,
+    ...(user ? { ...(user.name === "" ? {} : { user: user.name }), ...(user.groups?.length ? { groups: user.groups } : {}) } : {}),
+  };
 }
 
 /** The request of an event for the address: its path says what it asked, its verb how. A policy is asked about the user
