@@ -3,54 +3,22 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { count, launch, NARROW, open, settled, WIDE } from "./browser.mjs";
+import { check, count, launch, NARROW, open, settled, WIDE } from "./browser.mjs";
 import { fileOf, serve } from "./server.mjs";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-/** Pictures are kept where this names a folder. */
-const shots = process.env.DECKLOG_SHOTS;
 
 let server;
 let empty;
 let browser;
 before(async () => {
   [server, empty, browser] = await Promise.all([serve(), serve([]), launch()]);
-  if (shots) mkdirSync(shots, { recursive: true });
 });
 after(async () => {
   await browser?.close();
   await Promise.all([server?.stop(), empty?.stop()]);
 });
-
-/** No serious finding, nothing wider than the window, nothing on the console. */
-async function check({ page, clean }, name) {
-  // By the debugger, which the page's policy does not bind: the page itself could not load it.
-  await page.evaluate(axe);
-  const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document));
-  assert.ok(passes.some(({ id }) => id === "color-contrast") && passes.length > 20, "axe looked at the page");
-  const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-  assert.deepEqual(
-    bad.map(
-      ({ id, nodes }) =>
-        `${name}: ${id}: ${nodes
-          .slice(0, 3)
-          .map((node) => `${node.html.slice(0, 160)} ${node.failureSummary ?? ""}`)
-          .join(" | ")}`,
-    ),
-    [],
-  );
-  assert.equal(
-    await page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth)),
-    0,
-    `${name} is wider than the window`,
-  );
-  if (shots) await page.screenshot({ path: `${shots}/${name}.png` });
-  clean();
-}
 
 const VIEWS = [
   ["search", "/search?f=user:mallory&t=2026-11-22T09:52:31.654Z..2026-11-22T09:53:46.086Z", async () => {}],

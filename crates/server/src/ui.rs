@@ -68,7 +68,7 @@ pub(crate) fn answer(request: &Request<Body>) -> Option<Response> {
 
 /// The addresses that `ui/src/state/url.ts` knows.
 fn is_page(path: &str) -> bool {
-    matches!(path, "/" | "/search") || path.strip_prefix("/event/").is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    matches!(path, "/" | "/search" | "/policy") || path.strip_prefix("/event/").is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
 /// Browsers name `text/html` when they open a page; programs and the pages' own requests do not.
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn browsers_get_a_page_and_programs_do_not() {
-        for path in ["/", "/search", "/search?f=user:bob", "/event/12-00ff"] {
+        for path in ["/", "/search", "/policy", "/search?f=user:bob", "/event/12-00ff"] {
             let response = ask("GET", path, &[BROWSER]).unwrap();
             assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8", "{path}");
             assert_eq!(response.headers()["cache-control"], "no-store");

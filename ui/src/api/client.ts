@@ -60,6 +60,11 @@ export async function getJson<T>(path: string, query: Query, signal: AbortSignal
   return (await response.json()) as T;
 }
 
+export async function postJson<T>(path: string, body: unknown, signal: AbortSignal): Promise<T> {
+  const response = await ask(path, "application/json", signal, body);
+  return (await response.json()) as T;
+}
+
 /** The rows of a question in SQL; for few. */
 export async function rowsOfSql<T>(query: string, signal: AbortSignal): Promise<T[]> {
   const response = await ask("/api/v1/sql", "application/x-ndjson", signal, { query, limit: 1000 });

@@ -22,11 +22,12 @@ import {
 } from "../event/facts.ts";
 import { save } from "../state/download.ts";
 import { visible } from "../state/hostile.ts";
+import { requestOfEvent } from "../state/policy/request.ts";
 import { prefs } from "../state/prefs.ts";
 import { addTerm, negate, quoteValue, termOf } from "../state/terms.ts";
 import { printClock, printDay, printRfc3339, sayDuration } from "../state/time.ts";
-import type { Tab } from "../state/url.ts";
-import { change, searchView } from "../state/view.ts";
+import { printAddress, type Tab } from "../state/url.ts";
+import { change, follow, policyView, searchView } from "../state/view.ts";
 import { BodyTree, parseExact } from "./BodyTree.tsx";
 import { Icon, LevelMark, OutcomeMark, VerbMark } from "./Mark.tsx";
 import { FailureBox } from "./States.tsx";
@@ -125,11 +126,27 @@ function Details({ loaded, isOld, tab: chosen, onTab }: { loaded: Loaded; isOld:
         </p>
       )}
       <Facts loaded={loaded} />
+      <PolicyLink event={event} />
       <Tabs tab={tab} onTab={onTab} event={event} />
       <div role="tabpanel" id="event-panel" aria-labelledby={`tab-${tab}`} class="tab-panel">
         {tab === "raw" ? <Raw raw={raw} name={loaded.name} /> : <Body event={event} which={tab} />}
       </div>
     </article>
+  );
+}
+
+/** On to the policy page with the request of this event. */
+function PolicyLink({ event }: { event: AuditEvent }) {
+  const request = requestOfEvent(event);
+  // What no line can say (a path of megabytes) is not asked by a link.
+  if (request === "" || request.length > 2000) return null;
+  const target = { ...policyView.value, tab: "explain" as const, pane: "results" as const, request };
+  return (
+    <p class="policy-link">
+      <a href={printAddress(target)} onClick={follow(target)}>
+        What would a policy record of this?
+      </a>
+    </p>
   );
 }
 

@@ -1,5 +1,6 @@
 // Marks: a shape in a colour, always beside its word (the shapes alone tell them apart).
 
+import type { Severity } from "../api/policy.ts";
 import type { Outcome, VerbClass } from "../event/facts.ts";
 
 export function OutcomeMark({ outcome, code }: { outcome: Outcome | null; code?: number | undefined }) {
@@ -51,6 +52,22 @@ export function LevelMark({ level }: { level: string }) {
   );
 }
 
+const SEVERITIES: Record<Severity, [string, "fill" | "line"]> = {
+  error: ["M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10", "fill"],
+  warning: ["M6 1.2 11 10.5H1Z", "fill"],
+  info: ["M6 1.6a4.4 4.4 0 1 0 0 8.8a4.4 4.4 0 1 0 0-8.8M6 5.4v3M6 3.4v.2", "line"],
+};
+
+/** A disc, a triangle, a ring. */
+export function SeverityMark({ severity }: { severity: Severity }) {
+  const [path, kind] = SEVERITIES[severity] ?? SEVERITIES.info;
+  return (
+    <svg class={`mark severity-${severity}`} viewBox="0 0 12 12" aria-hidden="true">
+      <path d={path} class={kind} />
+    </svg>
+  );
+}
+
 const ICONS = {
   search: "M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9M10.4 10.4L14 14",
   close: "M3.5 3.5l9 9M12.5 3.5l-9 9",
@@ -63,6 +80,10 @@ const ICONS = {
   gear: "M2 4.5h7M12.5 4.5H14M10.8 2.8a1.7 1.7 0 1 0 0 3.4a1.7 1.7 0 1 0 0-3.4M2 11.5h1.5M7 11.5h7M5.2 9.8a1.7 1.7 0 1 0 0 3.4a1.7 1.7 0 1 0 0-3.4",
   list: "M2.5 4h11M4.5 8h7M6.5 12h3",
   down: "M4 6l4 4 4-4",
+  pencil: "M3 13l1-3.5 7-7 2.5 2.5-7 7Z",
+  open: "M2 12.5v-9h4.5l1.5 2h6v7Z",
+  swap: "M2.5 5.5h11M10.5 2.5l3 3-3 3M13.5 10.5h-11M5.5 7.5l-3 3 3 3",
+  policy: "M3 2.5h10v11H3ZM5.5 5.5h5M5.5 8h5M5.5 10.5h2.5",
   copy: "M5.5 5.5h8v8h-8ZM10.5 5.5v-3h-8v8h3",
 } as const;
 

@@ -5,9 +5,13 @@ import { EventPage } from "../pages/event.tsx";
 import { SearchPage } from "../pages/search.tsx";
 import { overlay } from "../state/keys.ts";
 import { type Prefs, prefs, setPref } from "../state/prefs.ts";
-import { follow, searchView, view } from "../state/view.ts";
+import { follow, policyView, searchView, view } from "../state/view.ts";
 import { Facets } from "./Facets.tsx";
+import { Later } from "./Later.tsx";
 import { Icon } from "./Mark.tsx";
+
+/** Pages that few come for first are chunks of their own. */
+const policyPage = () => import("../pages/policy.tsx").then(({ PolicyPage }) => PolicyPage);
 
 export function App() {
   const shown = view.value;
@@ -40,6 +44,10 @@ export function App() {
             Facets
           </button>
         )}
+        <a class="rail-item" href="/policy" aria-current={shown.page === "policy" ? "page" : undefined} onClick={follow(policyView.value)}>
+          <Icon name="policy" />
+          Policy
+        </a>
         <span class="rail-gap" />
         <button
           type="button"
@@ -62,7 +70,7 @@ export function App() {
           Settings
         </button>
       </nav>
-      {shown.page === "event" ? <EventPage shown={shown} /> : <SearchPage />}
+      {shown.page === "event" ? <EventPage shown={shown} /> : shown.page === "policy" ? <Later load={policyPage} /> : <SearchPage />}
       <Overlay name="help" title="Keys and filters">
         <Help />
       </Overlay>

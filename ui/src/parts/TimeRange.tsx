@@ -17,7 +17,7 @@ import {
   type Range,
   resolve,
 } from "../state/time.ts";
-import { change, searchView } from "../state/view.ts";
+import { changeRange, searchView, shownRange } from "../state/view.ts";
 import { Icon } from "./Mark.tsx";
 import { Popover } from "./Popover.tsx";
 
@@ -34,6 +34,7 @@ const now = () => Date.now() * 1000;
 
 function nameOf(range: Range | null): string {
   if (range === null) return "…";
+  if (range.since === null && range.until === null) return "All time";
   const { since, until } = range;
   if (since && "before" in since && until && "before" in until && until.before === 0) {
     const length = printDuration(since.before);
@@ -49,11 +50,11 @@ function nameOf(range: Range | null): string {
 export function TimeRange() {
   const words = useSignal<string | null>(null);
   const input = useRef<HTMLInputElement>(null);
-  const { range } = searchView.value;
+  const range = shownRange.value;
   const zone = prefs.value.zone;
   const take = (close: () => void, chosen: Range) => {
     close();
-    change({ range: chosen, live: searchView.value.live && isRelative(chosen) });
+    changeRange(chosen, searchView.value.live && isRelative(chosen));
   };
   const submit = (event: Event, close: () => void) => {
     event.preventDefault();

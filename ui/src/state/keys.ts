@@ -5,24 +5,26 @@ import { token } from "../api/session.ts";
 import { prefs } from "./prefs.ts";
 import { answer } from "./search.ts";
 import { step, zoomOut } from "./time.ts";
-import { change, isSearch, searchView } from "./view.ts";
+import { change, changeRange, isSearch, searchView, shownRange, view } from "./view.ts";
 
 /** The dialog or sheet that lies over the page. */
 export const overlay = signal<"help" | "settings" | "facets" | null>(null);
 
-function isTyping(target: EventTarget | null): boolean {
+/** Also inside a shadow root, as the editor has one. */
+function isTyping(event: Event): boolean {
+  const target = event.composedPath()[0];
   return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
 }
 
 function pressed(event: KeyboardEvent): void {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && isSearch.value && searchView.value.selected !== null && document.querySelector("dialog[open]") === null) {
-    if (isTyping(event.target)) return;
+    if (isTyping(event)) return;
     event.preventDefault();
     closePanel();
     return;
   }
-  if (isTyping(event.target) || prefs.value.shortcuts === "off" || document.querySelector("dialog[open]") !== null) return;
+  if (isTyping(event) || prefs.value.shortcuts === "off" || document.querySelector("dialog[open]") !== null) return;
   const act = ACTS[event.key];
   if (act?.()) event.preventDefault();
 }
@@ -36,10 +38,10 @@ export function closePanel(): void {
 }
 
 function moveRange(by: typeof step | typeof zoomOut, direction: -1 | 1 = 1): boolean {
-  const { range } = searchView.value;
-  if (range === null || !isSearch.value) return false;
+  const range = shownRange.value;
+  if (range === null || view.value.page === "event") return false;
   const now = Date.now() * 1000;
-  change({ range: by === step ? step(range, direction, now) : zoomOut(range, now), live: false });
+  changeRange(by === step ? step(range, direction, now) : zoomOut(range, now), false);
   return true;
 }
 

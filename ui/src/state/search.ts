@@ -183,7 +183,7 @@ async function chooseRange(stopped: AbortSignal): Promise<void> {
   change({ range }, "replace");
 }
 
-async function loadExtent(stopped: AbortSignal): Promise<void> {
+export async function loadExtent(stopped: AbortSignal): Promise<void> {
   extent.value = await getJson<Extent>("/api/v1/extent", {}, stopped);
 }
 
@@ -262,7 +262,7 @@ function rowsOf(page: EventsPage): Row[] {
   });
 }
 
-function asFailure(error: unknown): Failure {
+export function asFailure(error: unknown): Failure {
   return error instanceof Failure
     ? error
     : new Failure("page", `This page failed: ${error instanceof Error ? error.message : String(error)}`);

@@ -29,7 +29,29 @@ export interface EventView {
   id: string;
   tab: Tab | null;
 }
-export type View = SearchView | EventView;
+export type PolicyTab = "explain" | "simulate" | "compare" | "generate";
+export const POLICY_TABS: readonly PolicyTab[] = ["explain", "simulate", "compare", "generate"];
+export type Share = "rule" | "level" | "resource" | "user" | "namespace";
+export const SHARES: readonly Share[] = ["rule", "level", "resource", "user", "namespace"];
+
+/** The policy page. The policies themselves are too long for an address: they are kept in this tab (`state/policy/kept.ts`). */
+export interface PolicyView {
+  page: "policy";
+  tab: PolicyTab;
+  /** Which half is shown where there is no room for both. */
+  pane: "editor" | "results";
+  /** The request that is explained, as it was typed. */
+  request: string;
+  /** The range and filter of the traffic; no range is all there is. */
+  range: Range | null;
+  filter: string;
+  by: Share;
+  /** What is generated: a profile, within a budget if one is given. */
+  profile: string | null;
+  budget: string | null;
+  keep: string;
+}
+export type View = SearchView | EventView | PolicyView;
 
 export const FIRST_VIEW: SearchView = {
   page: "search",
@@ -43,6 +65,22 @@ export const FIRST_VIEW: SearchView = {
   asof: null,
 };
 
+export const FIRST_POLICY: PolicyView = {
+  page: "policy",
+  tab: "explain",
+  pane: "editor",
+  request: "",
+  range: null,
+  filter: "",
+  by: "rule",
+  profile: null,
+  budget: null,
+  keep: "",
+};
+
+/** Longer requests (an event's JSON) stay out of the address. */
+const MAX_REQUEST = 2000;
+
 const ID = /^[0-9A-Za-z-]{1,120}$/;
 
 function tabOf(text: string | null): Tab | null {
@@ -54,6 +92,7 @@ export function readAddress(path: string, search: string): View {
   const parameters = new URLSearchParams(search);
   const event = /^\/event\/([^/]+)$/.exec(path);
   if (event && ID.test(event[1]!)) return { page: "event", id: event[1]!, tab: tabOf(parameters.get("tab")) };
+  if (path === "/policy") return readPolicy(parameters);
   const range = parameters.get("t");
   const selected = parameters.get("sel");
   const asof = parameters.get("asof");
@@ -70,8 +109,43 @@ export function readAddress(path: string, search: string): View {
   };
 }
 
+function readPolicy(parameters: URLSearchParams): PolicyView {
+  const range = parameters.get("t");
+  const word = (key: string) => {
+    const text = parameters.get(key);
+    return text !== null && /^[\w./ -]{1,40}$/.test(text) ? text : null;
+  };
+  return {
+    page: "policy",
+    tab: POLICY_TABS.find((tab) => tab === parameters.get("tab")) ?? FIRST_POLICY.tab,
+    pane: parameters.get("pane") === "results" ? "results" : "editor",
+    request: parameters.get("q") ?? "",
+    range: range === null ? null : readPrinted(range),
+    filter: parameters.get("f") ?? "",
+    by: SHARES.find((by) => by === parameters.get("by")) ?? FIRST_POLICY.by,
+    profile: word("profile"),
+    budget: word("budget"),
+    keep: parameters.get("keep") ?? "",
+  };
+}
+
+function printPolicy(view: PolicyView): string {
+  const pairs: [string, string][] = [];
+  if (view.tab !== FIRST_POLICY.tab) pairs.push(["tab", view.tab]);
+  if (view.pane !== FIRST_POLICY.pane) pairs.push(["pane", view.pane]);
+  if (view.request !== "" && view.request.length <= MAX_REQUEST) pairs.push(["q", view.request]);
+  if (view.filter !== "") pairs.push(["f", view.filter]);
+  if (view.range !== null) pairs.push(["t", printRange(view.range)]);
+  if (view.by !== FIRST_POLICY.by) pairs.push(["by", view.by]);
+  if (view.profile !== null) pairs.push(["profile", view.profile]);
+  if (view.budget !== null) pairs.push(["budget", view.budget]);
+  if (view.keep !== "") pairs.push(["keep", view.keep]);
+  return `/policy${query(pairs)}`;
+}
+
 /** The address of a view; what is as in the first view is left out. */
 export function printAddress(view: View): string {
+  if (view.page === "policy") return printPolicy(view);
   const pairs: [string, string][] = [];
   if (view.page === "event") {
     if (view.tab !== null) pairs.push(["tab", view.tab]);
