@@ -58,7 +58,13 @@ export class Editor {
       yaml(),
       indentUnit.of("  "),
       EditorState.tabSize.of(2),
-      EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false", autocapitalize: "off", autocorrect: "off" }),
+      EditorView.contentAttributes.of({
+        "aria-label": options.label,
+        tabindex: "0",
+        spellcheck: "false",
+        autocapitalize: "off",
+        autocorrect: "off",
+      }),
       looks,
       matchMedia("(pointer: coarse)").matches ? touchLooks : [],
     ];

@@ -42,8 +42,8 @@ function problems(): Found[] {
           edits: [],
         },
       ];
-  // A lint at the place of the refusal says the same with a way out.
-  const told = refusal.filter(({ line, message }) => !lints.some((lint) => lint.line === line && lint.message === message));
+  // A lint says the same with a way out.
+  const told = refusal.filter(() => !lints.some(({ severity }) => severity === "error"));
   return [...told, ...lints.sort((a, b) => a.line - b.line || a.column - b.column)];
 }
 
@@ -157,6 +157,12 @@ export function Verdict() {
 
 const WORDS: Record<Severity, string> = { error: "error", warning: "warning", info: "hint" };
 
+/** What stands in backquotes is from the policy, or to be written into it. */
+function Quoted({ words }: { words: string }) {
+  const parts = visible(words).slice(0, 1000).split("`");
+  return <>{parts.map((part, at) => (at % 2 === 0 || at === parts.length - 1 ? part : <code key={at}>{part}</code>))}</>;
+}
+
 export function Problems() {
   const found = problems();
   const warning = checked.value?.warning;
@@ -179,11 +185,11 @@ export function Problems() {
               <span class="hidden">{WORDS[severity]}, </span>line {line}
             </button>
             <span class="problem-words">
-              <Text value={message} limit={600} />
+              <Quoted words={message} />
               {help && (
                 <span class="muted">
                   {" "}
-                  <Text value={help} limit={600} />
+                  <Quoted words={help} />
                 </span>
               )}
             </span>

@@ -87,12 +87,12 @@ export function generate(): void {
 }
 
 export const PROFILES: { name: string; words: string }[] = [
-  { name: "minimal", words: "who changed what, without bodies" },
-  { name: "security", words: "what detections need" },
-  { name: "compliance", words: "every access to what is sensitive" },
-  { name: "forensics", words: "nearly everything, with bodies" },
-  { name: "gce", words: "as Kubernetes' scripts for GCE set up" },
-  { name: "latency", words: "when and how long, nothing else" },
+  { name: "minimal", words: "small disks: changes, secrets, ways into pods, failed logins" },
+  { name: "security", words: "detection: everything but routine, bodies of what attackers change" },
+  { name: "compliance", words: "proof of who did what: every request but probes, bodies of changes to rights" },
+  { name: "forensics", words: "reconstruction: bodies of every change, both ways" },
+  { name: "gce", words: "what GKE's clusters had by default, rule for rule" },
+  { name: "latency", words: "following controllers: every request with its times, without bodies" },
 ];
 
 /** Another text into the editor; what was there comes back by undo. */

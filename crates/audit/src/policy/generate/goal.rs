@@ -25,6 +25,8 @@ const UNITS: [(&str, u64); 9] = [
     ("GiB", 1 << 30),
     ("TiB", 1 << 40),
 ];
+/// Exact as a number with a fraction.
+const MAX_BYTES: f64 = 9e15;
 const TIMES: [(&str, u64); 4] = [("hour", 3_600), ("day", 86_400), ("week", 604_800), ("month", 2_592_000)];
 
 impl Goal {
@@ -39,11 +41,12 @@ impl Goal {
             return percent.parse().ok().filter(|percent| (1..=100).contains(percent)).map(Self::Percent).ok_or_else(wrong);
         }
         let (size, time) = text.split_once('/').ok_or_else(wrong)?;
-        let (digits, unit) = size.split_at(size.find(|character: char| !character.is_ascii_digit()).unwrap_or(size.len()));
+        let (digits, unit) = size.split_at(size.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(size.len()));
         let unit = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(wrong)?.1;
         let seconds = TIMES.iter().find(|(name, _)| *name == time).ok_or_else(wrong)?.1;
-        let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)?;
-        Ok(Self::Rate { bytes, seconds })
+        let is_number = digits.starts_with(|first: char| first.is_ascii_digit());
+        let bytes = digits.parse::<f64>().ok().filter(|_| is_number).map(|number| number * unit as f64).filter(|bytes| *bytes < MAX_BYTES).ok_or_else(wrong)?;
+        Ok(Self::Rate { bytes: bytes as u64, seconds })
     }
 
     /// Bytes it allows for traffic of `seconds` whose recorded lines had `recorded` bytes; nothing where the traffic is one moment,
@@ -65,8 +68,9 @@ mod tests {
     fn budgets() {
         assert_eq!(Goal::parse("500MB/day"), Ok(Goal::Rate { bytes: 500_000_000, seconds: 86_400 }));
         assert_eq!(Goal::parse("2gib/week"), Ok(Goal::Rate { bytes: 2 << 30, seconds: 604_800 }));
+        assert_eq!(Goal::parse("1.5GB/day"), Ok(Goal::Rate { bytes: 1_500_000_000, seconds: 86_400 }));
         assert_eq!(Goal::parse("50%"), Ok(Goal::Percent(50)));
-        for wrong in ["", "500MB", "500/day", "MB/day", "500MB/d", "0%", "101%", "%", "-1%", "99999999999999TB/day", "1.5GB/day"] {
+        for wrong in ["", "500MB", "500/day", "MB/day", "500MB/d", "0%", "101%", "%", "-1%", "99999999999999TB/day", "1.5.1GB/day", ".5GB/day", ".GB/day"] {
             assert!(Goal::parse(wrong).is_err(), "{wrong}");
         }
     }

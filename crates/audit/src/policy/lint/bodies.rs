@@ -81,7 +81,7 @@ pub(super) fn decides(index: usize, rule: &Rule, verb: &str, group: &str, name: 
 
 fn sensitive(code: &'static str, index: usize, rule: &Rule, kinds: &[&Sensitive], is_first: bool, found: &mut Found<'_>) {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-    let what = if code == "secret-bodies" { "whoever reads the log reads them" } else { "they often hold passwords and keys" };
+    let what = if code == "secret-bodies" { "whoever reads the log reads them" } else { "they often hold what is not for every reader of it" };
     let advice = if is_first && rule.level == "RequestResponse" {
         ". That critical resources be recorded at RequestResponse is good advice for those whose bodies are no secret"
     } else {
