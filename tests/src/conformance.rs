@@ -7,6 +7,7 @@
 mod event_codec;
 mod policy_eval;
 mod policy_load;
+mod policy_load_versions;
 mod request_info;
 mod vectors;
 
@@ -17,10 +18,11 @@ pub use vectors::{Failure, VectorError};
 use vectors::{Runner, play};
 
 /// Which runner plays which file.
-const RUNNERS: [(&str, Runner); 4] = [
+const RUNNERS: [(&str, Runner); 5] = [
     ("event-codec.jsonl", event_codec::play),
     ("policy-eval.jsonl", policy_eval::play),
     ("policy-load.jsonl", policy_load::play),
+    ("policy-load-versions.jsonl", policy_load_versions::play),
     ("request-info.jsonl", request_info::play),
 ];
 

@@ -10,6 +10,7 @@ pub mod generate;
 mod model;
 
 mod decision;
+mod minimal;
 mod walk;
 
 mod asked;
@@ -24,5 +25,6 @@ pub use asked::{AskedRequest, AskedUser};
 pub use compiled::{Compiled, MAX_INDEX_BYTES};
 pub use decision::{Decision, OmittedStages};
 pub use explain::{Explanation, Part, RequestLength, explain};
+pub use minimal::{MINIMAL, minimal_line};
 pub use model::{Attributes, GroupResources, Policy, Rule, User};
 pub use walk::{Mismatch, mismatch, walk};

@@ -10,7 +10,8 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use decklog_audit::event::Event;
-use decklog_audit::policy::load::load_unchecked;
+use decklog_audit::policy::lint::lint;
+use decklog_audit::policy::load::{TargetVersion, load, load_unchecked};
 use decklog_audit::policy::simulate::{RecordedRequest, Totals, simulate};
 use decklog_audit::policy::{Attributes, Compiled, Policy, User, walk};
 use rustix::time::{ClockId, clock_gettime};
@@ -72,6 +73,8 @@ fn main() -> ExitCode {
     }
     let (decode, simulated) = simulation(&compiled[1]);
     println!("decode {decode:.0} MB/s, simulate {simulated:.0} MB/s");
+    let [load, check] = checking(&documents[3].1);
+    println!("{N_RULES} rules as YAML: load {:.1} ms, check {:.1} ms", load * 1e3, check * 1e3);
     let ratios = [
         ("times Go on 80 rules", go[2] / nanoseconds[2], 20.0),
         ("times Go on 8 rules", go[0] / nanoseconds[0], 5.0),
@@ -135,6 +138,24 @@ fn simulation(policy: &Compiled) -> (f64, f64) {
     let seconds = in_turns(&contenders, 1);
     let speed = |seconds: f64| text.len() as f64 / 1e6 / seconds;
     (speed(seconds[0]), speed(seconds[1]))
+}
+
+/// CPU seconds that a policy takes as YAML: loading it, and loading it with all lints.
+fn checking(document: &Value) -> [f64; 2] {
+    let mut document = document.clone();
+    document["apiVersion"] = "audit.k8s.io/v1".into();
+    document["kind"] = "Policy".into();
+    // The comment makes it YAML, whose lists and maps may be written as in JSON.
+    let text = format!("# {N_RULES} rules\n{document:#}\n");
+    let target = TargetVersion::default();
+    assert!(load(text.as_bytes(), target).result.is_ok(), "a policy that kube-apiserver takes");
+    let text = text.as_str();
+    let contenders: Vec<Box<dyn Fn() + '_>> = vec![
+        Box::new(move || drop(black_box(load(text.as_bytes(), target)))),
+        Box::new(move || drop(black_box(lint(text, &load(text.as_bytes(), target), target)))),
+    ];
+    let seconds = in_turns(&contenders, 1);
+    [seconds[0], seconds[1]]
 }
 
 /// A policy of [`N_RULES`]: in front of the rules of `document` stand copies of them for users, namespaces and paths of other

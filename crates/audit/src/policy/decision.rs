@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::minimal::MINIMAL;
 use crate::event::{Level, Stage};
 
 /// The answer of a policy: how much is recorded of a request, and at which moments.
@@ -18,9 +19,15 @@ pub struct Decision<'p> {
 }
 
 impl Decision<'_> {
-    /// The level; a word that Kubernetes does not know orders as `None` there too.
+    /// The level; a word that Kubernetes does not know orders as `None` there too. Minimal, which only a sink's policy may have, is
+    /// the least of Metadata.
     pub fn known_level(&self) -> Level {
-        Level::parse(self.level).unwrap_or(Level::None)
+        if self.is_minimal() { Level::Metadata } else { Level::parse(self.level).unwrap_or(Level::None) }
+    }
+
+    /// Whether events are cut to [`MINIMAL`].
+    pub fn is_minimal(&self) -> bool {
+        self.level == MINIMAL
     }
 
     /// Whether a request that is decided so gets an event at `stage`.

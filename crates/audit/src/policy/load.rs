@@ -122,8 +122,26 @@ pub fn load(bytes: &[u8], target: TargetVersion) -> Verdict {
     let read = read(bytes);
     match read {
         Err(problem) => Verdict::refused(None, None, Stage::Decode, None, vec![problem]),
-        Ok((document, syntax)) => judge(document, syntax, target),
+        Ok((document, syntax)) => judge(document, syntax, target, Owner::KubeApiserver),
     }
+}
+
+/// Loads a policy of one of decklog's own sinks: as the newest kube-apiserver would, and with the level
+/// [`Minimal`](crate::policy::MINIMAL) beside the others.
+#[must_use]
+pub fn load_for_sink(bytes: &[u8]) -> Verdict {
+    match read(bytes) {
+        Err(problem) => Verdict::refused(None, None, Stage::Decode, None, vec![problem]),
+        Ok((document, syntax)) => judge(document, syntax, TargetVersion::NEWEST, Owner::Sink),
+    }
+}
+
+/// Whose policy it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum Owner {
+    KubeApiserver,
+    /// Of decklog.
+    Sink,
 }
 
 /// The policy of a text that nobody checks, as a program has it that decodes a policy and asks it at once: it may be of no version, have no
@@ -153,7 +171,7 @@ fn read(bytes: &[u8]) -> Result<(yaml::Document, Syntax), Problem> {
     Ok((document, Syntax::Yaml))
 }
 
-fn judge(document: yaml::Document, syntax: Syntax, target: TargetVersion) -> Verdict {
+fn judge(document: yaml::Document, syntax: Syntax, target: TargetVersion, owner: Owner) -> Verdict {
     let tree = document.tree.unwrap_or(Node { value: Value::Null, span: Span::default() });
     let mut reader = Reader::new(syntax);
     let kind = match decode::kind_of(&tree, target, &mut reader) {
@@ -177,7 +195,7 @@ fn judge(document: yaml::Document, syntax: Syntax, target: TargetVersion) -> Ver
         let problem = Problem::new("no-header", span, "`apiVersion` is missing", "begin with `apiVersion: audit.k8s.io/v1` and `kind: Policy`");
         return Verdict::refused(Some(tree), warning, Stage::GroupVersion, Some(message), vec![problem]);
     }
-    let found = validate::validate(&decoded.policy, &tree, target);
+    let found = validate::validate(&decoded.policy, &tree, target, owner);
     if !found.errors.is_empty() {
         let message = found.message();
         return Verdict::refused(Some(tree), warning, Stage::Validate, Some(message), found.problems);

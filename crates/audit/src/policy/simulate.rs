@@ -18,6 +18,7 @@ use std::borrow::Cow;
 
 use super::compiled::Compiled;
 use super::decision::Decision;
+use super::minimal::minimal_line;
 use super::model::{Attributes, User};
 use super::request_info::{RequestInfo, of_event};
 use crate::event::{Event, Level, Stage};
@@ -98,7 +99,10 @@ pub fn simulate<'p, 'l>(policy: &'p Compiled, request: &RecordedRequest<'_>, eve
     }
     let recorded = event.level.as_deref().and_then(Level::parse).unwrap_or(Level::Metadata);
     let bodies = missing_bodies(recorded, level, event, request);
-    let line = splice::at_level(event, line, level, decision.omit_managed_fields);
+    let line = match decision.is_minimal() {
+        true => Cow::Owned(minimal_line(event)),
+        false => splice::at_level(event, line, level, decision.omit_managed_fields),
+    };
     Simulated { decision, fate: Fate::Written { line, bodies } }
 }
 

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::support::Folder;
+use crate::support::{Folder, Server, attack_log, until};
 
 fn data(name: &str) -> String {
     format!("{}/../../tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -249,4 +249,60 @@ fn our_own_policies_pass_check() {
         let out = folder.run(&["policy", "check", "--deny", "info", &file]);
         assert_eq!((out.code, out.stdout.as_str()), (0, "1 file fine\n"), "{budget}");
     }
+}
+
+#[test]
+fn minimal_is_a_level_of_sinks_alone() {
+    let folder = Folder::new();
+    let policy = folder.write("sink.yaml", b"apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Minimal\n");
+    let refused = folder.run(&["policy", "check", &policy]);
+    assert!(refused.code == 1 && refused.stdout.contains("`Minimal` is no level of kube-apiserver"), "{}", refused.stdout);
+    assert_eq!(folder.run(&["policy", "check", "--sink", "--deny", "info", &policy]).code, 0);
+    let log = data("attack/audit.log.zst");
+    assert_eq!(folder.run(&["policy", "simulate", &policy, "--events", &log]).code, 3);
+    let events = folder.run(&["policy", "simulate", "--sink", &policy, "--events", &log, "-o", "events"]);
+    let known = [
+        "kind",
+        "apiVersion",
+        "level",
+        "auditID",
+        "stage",
+        "requestURI",
+        "verb",
+        "user",
+        "objectRef",
+        "responseStatus",
+        "requestReceivedTimestamp",
+        "stageTimestamp",
+    ];
+    let mut n_events = 0;
+    for line in events.stdout.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert!(event.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{line}");
+        assert_eq!((&event["level"], &event["requestURI"]), (&"Minimal".into(), &"".into()));
+        n_events += 1;
+    }
+    assert!(n_events > 1_600, "{n_events}: {}", events.stderr);
+}
+
+/// The same traffic from a log, a data directory and a server has the same totals.
+#[test]
+fn simulate_asks_logs_folders_and_servers_alike() {
+    let folder = Folder::new();
+    let policy = data("c-gce/policy.yaml");
+    let log = folder.write("audit.log", &attack_log());
+    let stored = folder.import_attack();
+    let server = Server::start(&folder, &["--tail", &log, "--redact", "off"]);
+    until("the log to be stored", || (folder.run(&["search", "--count", "--server", &server.url()]).stdout == "3431\n").then_some(()));
+    let totals = |place: &[&str]| -> Value {
+        let out = folder.run(&[&["policy", "simulate", &policy, "-o", "json"], place].concat());
+        assert_eq!(out.code, 0, "{}", out.stderr);
+        serde_json::from_str(&out.stdout).unwrap()
+    };
+    let by_log = totals(&["--events", &log]);
+    assert_eq!(by_log["written"]["events"], 1675);
+    assert_eq!(totals(&["--data-dir", &stored]), by_log);
+    assert_eq!(totals(&["--server", &server.url()]), by_log);
+    let later = totals(&["--server", &server.url(), "--since", "2026-11-22T09:53:30Z", "--filter", "user:mallory"]);
+    assert!(later["recorded"]["events"].as_u64() < by_log["recorded"]["events"].as_u64() && later["recorded"]["events"] != 0, "{later}");
 }

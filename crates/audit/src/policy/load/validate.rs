@@ -1,8 +1,8 @@
 //! What kube-apiserver checks of a decoded policy (`k8s.io/apiserver/pkg/apis/audit/validation`), in its order and words, with the place and the fix.
 
-use super::{Node, Problem, Span, TargetVersion};
+use super::{Node, Owner, Problem, Span, TargetVersion};
 use crate::event::go_quoted;
-use crate::policy::{GroupResources, Policy, Rule};
+use crate::policy::{GroupResources, MINIMAL, Policy, Rule};
 
 const LEVELS: [&str; 4] = ["None", "Metadata", "Request", "RequestResponse"];
 const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
@@ -36,12 +36,16 @@ impl Findings {
 }
 
 /// Checks all rules. `root` is the tree that the policy was decoded from.
-pub(super) fn validate(policy: &Policy, root: &Node, target: TargetVersion) -> Findings {
+pub(super) fn validate(policy: &Policy, root: &Node, target: TargetVersion, owner: Owner) -> Findings {
     let mut found = Findings::default();
     stages(&policy.omit_stages, root.get("omitStages").unwrap_or(root), "omitStages", &mut found);
     let nodes = root.get("rules").map_or(&[][..], Node::items);
     for (index, rule) in policy.rules.iter().enumerate() {
-        self::rule(rule, nodes.get(index).unwrap_or(root), &format!("rules[{index}]"), target, &mut found);
+        let node = nodes.get(index).unwrap_or(root);
+        if owner != Owner::Sink || rule.level != MINIMAL {
+            level(&rule.level, node, &format!("rules[{index}]"), &mut found);
+        }
+        self::rule(rule, node, &format!("rules[{index}]"), target, &mut found);
     }
     found
 }
@@ -57,7 +61,6 @@ fn begin(node: &Node) -> Span {
 
 fn rule(rule: &Rule, node: &Node, path: &str, target: TargetVersion, found: &mut Findings) {
     let at = |name: &str| node.get(name).unwrap_or(node);
-    level(&rule.level, node, path, found);
     urls(&rule.non_resource_urls, at("nonResourceURLs"), path, found);
     resources(&rule.resources, at("resources"), path, target, found);
     stages(&rule.omit_stages, at("omitStages"), &format!("{path}.omitStages"), found);
@@ -66,7 +69,7 @@ fn rule(rule: &Rule, node: &Node, path: &str, target: TargetVersion, found: &mut
         found.add(
             format!(
                 "{path}.nonResourceURLs: Invalid value: {}: rules cannot apply to both regular resources and non-resource URLs",
-                go_json(&rule.non_resource_urls)
+                shown(&rule.non_resource_urls, target)
             ),
             Problem::new("mixed-rule", begin(at("nonResourceURLs")), message, "make two rules of it"),
         );
@@ -86,6 +89,10 @@ fn level(level: &str, node: &Node, path: &str, found: &mut Findings) {
     let supported = LEVELS.map(go_quoted).join(", ");
     let error = format!("{path}.level: Unsupported value: {}: supported values: {supported}", go_json(level));
     let problem = match nearest(level, &LEVELS) {
+        _ if level.eq_ignore_ascii_case(MINIMAL) => {
+            let message = format!("`{level}` is no level of kube-apiserver: it is decklog's own, for the policies of its sinks");
+            Problem::new("level", span, message, "write `Metadata`")
+        }
         Some(word) if word.eq_ignore_ascii_case(level) => {
             let message = format!("`{level}` is no level: levels are written with capitals");
             Problem::new("level-case", span, message, format!("write `{word}`")).replacing(word)
@@ -126,7 +133,7 @@ fn resources(groups: &[GroupResources], list: &Node, path: &str, target: TargetV
         if !group.resource_names.is_empty() && group.resources.is_empty() {
             let error = format!(
                 "{path}.resources.resourceNames: Invalid value: {}: using resourceNames requires at least one resource",
-                go_json(&group.resource_names)
+                shown(&group.resource_names, target)
             );
             let span = begin(node.get("resourceNames").unwrap_or(node));
             let fix = "name the resource: `resources: [\"configmaps\"]`";
@@ -206,6 +213,15 @@ fn letters_apart(left: &str, right: &str) -> usize {
         }
     }
     row[right.len()]
+}
+
+/// A list in a message of that release.
+fn shown(list: &[String], target: TargetVersion) -> String {
+    if !target.shows_lists_as_go() {
+        return go_json(list);
+    }
+    let quoted: Vec<String> = list.iter().map(|word| go_quoted(word)).collect();
+    format!("[]string{{{}}}", quoted.join(", "))
 }
 
 /// As Go's `encoding/json` writes a value.

@@ -39,6 +39,9 @@ impl std::fmt::Display for TargetVersion {
 }
 
 impl TargetVersion {
+    /// The newest that is known.
+    pub const NEWEST: Self = Self { minor: 37 };
+
     /// Whether it reads `audit.k8s.io/v1beta1` and `v1alpha1`, removed in 1.24.
     #[must_use]
     pub fn has_beta(self) -> bool {
@@ -61,6 +64,11 @@ impl TargetVersion {
     #[must_use]
     pub fn warns(self) -> bool {
         self.minor >= 26
+    }
+
+    /// Whether messages show lists as Go writes them in programs, not as JSON (until 1.33).
+    pub(super) fn shows_lists_as_go(self) -> bool {
+        self.minor < 34
     }
 
     /// Whether group `extensions` has resources (until 1.21).

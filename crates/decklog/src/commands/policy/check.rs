@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use decklog_audit::policy::lint::{CODES, Lint, Mended, Severity, lint, mend, report};
-use decklog_audit::policy::load::{TargetVersion, Verdict, load, text_of};
+use decklog_audit::policy::load::{TargetVersion, Verdict, load, load_for_sink, text_of};
 
 use super::file::{bytes, name_of, place_in};
 use crate::cli::TEMPLATE;
@@ -33,6 +33,9 @@ pub(super) struct CheckFlags {
     /// The release of Kubernetes that reads them
     #[arg(long, value_name = "VERSION", default_value = "1.36")]
     target_version: String,
+    /// They are policies of decklog's own sinks, which may have the level Minimal
+    #[arg(long, conflicts_with = "target_version")]
+    sink: bool,
     /// The least severity that fails
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "warning")]
     deny: Deny,
@@ -80,7 +83,8 @@ struct Counts {
 
 pub(super) fn run(flags: &CheckFlags, context: &Context) -> Outcome {
     let wrong = |code, message: String, help: String| Failure::new(Exit::CheckUsage, code, message).help(help);
-    let target: TargetVersion = flags.target_version.parse().map_err(|error| wrong("version", format!("{error}"), "write 1.36".to_owned()))?;
+    let target: TargetVersion = if flags.sink { Ok(TargetVersion::NEWEST) } else { flags.target_version.parse() }
+        .map_err(|error| wrong("version", format!("{error}"), "write 1.36".to_owned()))?;
     for code in &flags.allow {
         if !CODES.iter().any(|(known, ..)| known == code) {
             let meant = closest(code, CODES.iter().map(|(known, ..)| *known));
@@ -125,7 +129,7 @@ fn check(path: &Path, target: TargetVersion, flags: &CheckFlags, context: &Conte
             bytes = if flags.dry_run { bytes } else { new };
         }
     }
-    let verdict = load(&bytes, target);
+    let verdict = if flags.sink { load_for_sink(&bytes) } else { load(&bytes, target) };
     let text = text_of(&bytes).unwrap_or_default();
     let mut lints = lint(&text, &verdict, target);
     lints.retain(|lint| verdict.result.is_err() && lint.severity == Severity::Error || !flags.allow.iter().any(|code| code == lint.code));

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use decklog_audit::policy::Policy;
-use decklog_audit::policy::load::{Problem, Span, TargetVersion, load, text_of};
+use decklog_audit::policy::load::{Problem, Span, TargetVersion, Verdict, load, load_for_sink, text_of};
 
 use crate::commands::Context;
 use crate::config::yaml::{Node, Value};
@@ -24,9 +24,18 @@ pub(super) struct PolicyFile {
 impl PolicyFile {
     /// Reads a file that kube-apiserver would take; `-` is standard input.
     pub(super) fn read(path: &Path, context: &Context) -> Result<Self, Failures> {
+        Self::loaded(path, context, |bytes| load(bytes, TargetVersion::default()))
+    }
+
+    /// The same of a file that one of decklog's sinks would take.
+    pub(super) fn read_for_sink(path: &Path, context: &Context) -> Result<Self, Failures> {
+        Self::loaded(path, context, load_for_sink)
+    }
+
+    fn loaded(path: &Path, context: &Context, load: impl Fn(&[u8]) -> Verdict) -> Result<Self, Failures> {
         let name = name_of(path);
         let bytes = bytes(path)?;
-        let verdict = load(&bytes, TargetVersion::default());
+        let verdict = load(&bytes);
         if let Some(warning) = &verdict.warning {
             let words = warning.replace("\n ", "");
             context.note(&escape(&format!("warning: {name}: kube-apiserver passes over parts of it (decklog policy check says where): {words}")));

@@ -34,6 +34,9 @@ pub(super) struct SimulateFlags {
     /// The policies
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// They are policies of decklog's own sinks, which may have the level Minimal
+    #[arg(long)]
+    sink: bool,
     /// Of which traffic.
     #[command(flatten)]
     traffic: TrafficFlags,
@@ -59,7 +62,8 @@ pub(super) fn run(flags: &SimulateFlags, context: &Context) -> Outcome {
     if flags.output == SimulateForm::Events && flags.files.len() != 1 {
         return Err(Failure::usage("output", "-o events is for one policy").help("one FILE, or -o json").into());
     }
-    let files = flags.files.iter().map(|path| PolicyFile::read(path, context)).collect::<Result<Vec<_>, _>>()?;
+    let read = if flags.sink { PolicyFile::read_for_sink } else { PolicyFile::read };
+    let files = flags.files.iter().map(|path| read(path, context)).collect::<Result<Vec<_>, _>>()?;
     let compiled: Vec<Compiled> = files.iter().map(|file| Compiled::new(&file.policy)).collect();
     let mut totals = vec![Totals::default(); files.len()];
     let mut answer = Answer::new();
@@ -106,6 +110,10 @@ fn table(file: &PolicyFile, totals: &Totals, answer: &mut Answer, context: &Cont
     }
     if let (Some(before), Some(after)) = (day(totals.recorded.bytes), day(totals.written.bytes)) {
         rows.push(("bytes a day", before, after));
+    }
+    let seconds = |sum: Sum| totals.per_day(1).map(|days| (sum.apiserver_seconds() * days).round() as u64);
+    if let (Some(before), Some(after)) = (seconds(totals.recorded), seconds(totals.written)) {
+        rows.push(("CPU s a day, about", before, after));
     }
     for (name, before, after) in rows {
         let cells = vec![Cell::plain(name), Cell::plain(&with_thousands(before)), Cell::plain(&with_thousands(after)), Cell::plain(&change(before, after))];
@@ -197,14 +205,21 @@ fn totals_json(file: &PolicyFile, totals: &Totals) -> Value {
         (rule, json!({"rule": rule, "dropped": sum_json(*sum)}))
     }));
     rules.sort_by_key(|(rule, _)| *rule);
+    let per_day = |sum: Sum| {
+        json!({
+            "events": totals.per_day(sum.events),
+            "bytes": totals.per_day(sum.bytes),
+            "apiserverSeconds": totals.per_day(1).map(|days| sum.apiserver_seconds() * days),
+        })
+    };
     json!({
         "policy": file.name,
         "recorded": sum_json(totals.recorded),
         "requests": totals.requests,
         "written": sum_json(totals.written),
         "perDay": {
-            "recorded": {"events": totals.per_day(totals.recorded.events), "bytes": totals.per_day(totals.recorded.bytes)},
-            "written": {"events": totals.per_day(totals.written.events), "bytes": totals.per_day(totals.written.bytes)},
+            "recorded": per_day(totals.recorded),
+            "written": per_day(totals.written),
         },
         "since": totals.extent().map(|(first, _)| first.micro_text().as_str().to_owned()),
         "until": totals.extent().map(|(_, last)| last.micro_text().as_str().to_owned()),
