@@ -9,6 +9,7 @@
 mod bodies;
 mod fix;
 mod loss;
+mod probe;
 mod reach;
 mod report;
 mod resources;

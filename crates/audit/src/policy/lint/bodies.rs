@@ -1,7 +1,8 @@
 //! Bodies that should not be in a log, or are not worth their bytes.
 
-use super::super::model::{Attributes, Policy, Rule, User};
+use super::super::model::{Policy, Rule, User};
 use super::super::walk::{resource_matches, walk};
+use super::probe::{Probe, probe};
 use super::reach::{Cell, Reach, Thing, things};
 use super::{Found, has, listed};
 
@@ -93,57 +94,23 @@ fn sensitive(code: &'static str, index: usize, rule: &Rule, kinds: &[&Sensitive]
     found.add(code, span, message, format!("above this rule: `- {{level: Metadata, resources: [{}]}}`", lines.join(", ")));
 }
 
-/// A request that a component sends all the time.
-struct Noise {
-    what: &'static str,
-    user: &'static str,
-    groups: &'static [&'static str],
-    verb: &'static str,
-    group: &'static str,
-    name: &'static str,
-    namespace: &'static str,
-}
+const NODE: User<'static> = User { name: "system:node:a", groups: &["system:nodes", "system:authenticated"] };
+const CONTROLLER: User<'static> = User { name: "system:kube-controller-manager", groups: &["system:authenticated"] };
 
-const NODE: (&str, &[&str]) = ("system:node:a", &["system:nodes", "system:authenticated"]);
-const CONTROLLER: (&str, &[&str]) = ("system:kube-controller-manager", &["system:authenticated"]);
-
-const fn noise_of(
-    what: &'static str,
-    who: (&'static str, &'static [&'static str]),
-    verb: &'static str,
-    group: &'static str,
-    name: &'static str,
-    namespace: &'static str,
-) -> Noise {
-    Noise { what, user: who.0, groups: who.1, verb, group, name, namespace }
-}
-
-const NOISE: [Noise; 6] = [
-    noise_of("heartbeats (`leases`)", NODE, "update", "coordination.k8s.io", "leases", "kube-node-lease"),
-    noise_of("leader election (`leases`)", CONTROLLER, "update", "coordination.k8s.io", "leases", "kube-system"),
-    noise_of("`nodes/status` of kubelets", NODE, "patch", "", "nodes/status", ""),
-    noise_of("`pods/status` of kubelets", NODE, "patch", "", "pods/status", "default"),
-    noise_of("`events` of kubelets", NODE, "create", "", "events", "default"),
-    noise_of("`events.events.k8s.io` of controllers", CONTROLLER, "create", "events.k8s.io", "events", "default"),
+/// What components send all the time.
+const NOISE: [(User<'static>, Probe); 6] = [
+    (NODE, probe("heartbeats (`leases`)", "update", "coordination.k8s.io", "leases", "kube-node-lease")),
+    (CONTROLLER, probe("leader election (`leases`)", "update", "coordination.k8s.io", "leases", "kube-system")),
+    (NODE, probe("`nodes/status` of kubelets", "patch", "", "nodes/status", "")),
+    (NODE, probe("`pods/status` of kubelets", "patch", "", "pods/status", "default")),
+    (NODE, probe("`events` of kubelets", "create", "", "events", "default")),
+    (CONTROLLER, probe("`events.events.k8s.io` of controllers", "create", "events.k8s.io", "events", "default")),
 ];
 
 fn noise(policy: &Policy, found: &mut Found<'_>) {
     let mut by_rule: Vec<(usize, Vec<&'static str>)> = Vec::new();
-    for noise in &NOISE {
-        let (resource, subresource) = noise.name.split_once('/').unwrap_or((noise.name, ""));
-        let attributes = Attributes {
-            user: Some(User { name: noise.user, groups: noise.groups }),
-            verb: noise.verb,
-            namespace: noise.namespace,
-            api_group: noise.group,
-            api_version: "v1",
-            resource,
-            subresource,
-            name: "a",
-            path: "/",
-            is_resource_request: true,
-        };
-        let decision = walk(policy, &attributes);
+    for (who, noise) in &NOISE {
+        let decision = walk(policy, &noise.attributes(Some(*who)));
         if let Some(rule) = decision.rule.filter(|_| has_bodies(decision.level)) {
             match by_rule.iter_mut().find(|(known, _)| *known == rule) {
                 Some((_, whats)) => whats.push(noise.what),

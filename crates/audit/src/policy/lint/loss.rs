@@ -2,9 +2,10 @@
 
 use super::super::decision::Decision;
 use super::super::load::TargetVersion;
-use super::super::model::{Attributes, Policy, User};
+use super::super::model::{Policy, User};
 use super::super::walk::walk;
 use super::bodies::{decides, has_bodies};
+use super::probe::{Probe, probe};
 use super::reach::{Cell, Reach, Thing, things};
 use super::{Found, Span, has};
 use crate::Stage;
@@ -56,52 +57,21 @@ fn no_final_rule(policy: &Policy, found: &mut Found<'_>) {
     }
 }
 
-/// A request with something that people want to know of.
-struct Deed {
-    what: &'static str,
-    verb: &'static str,
-    group: &'static str,
-    name: &'static str,
-    namespace: &'static str,
-}
-
-const fn deed(what: &'static str, verb: &'static str, group: &'static str, name: &'static str, namespace: &'static str) -> Deed {
-    Deed { what, verb, group, name, namespace }
-}
-
-/// As in the rules of Falco and Sigma for Kubernetes, and the CIS benchmark's 3.2.2.
-const DEEDS: [Deed; 9] = [
-    deed("`kubectl exec` (WebSocket)", "get", "", "pods/exec", "default"),
-    deed("`kubectl exec` (SPDY)", "create", "", "pods/exec", "default"),
-    deed("reads of `secrets`", "get", "", "secrets", "default"),
-    deed("changes of `secrets`", "update", "", "secrets", "default"),
-    deed("tokens of service accounts", "create", "", "serviceaccounts/token", "default"),
-    deed("changes of `clusterrolebindings`", "create", "rbac.authorization.k8s.io", "clusterrolebindings", ""),
-    deed("changes of webhooks", "update", "admissionregistration.k8s.io", "validatingwebhookconfigurations", ""),
-    deed("new `pods`", "create", "", "pods", "default"),
-    deed("deletions of `pods`", "delete", "", "pods", "default"),
+/// What people want to know of: as in the rules of Falco and Sigma for Kubernetes, and the CIS benchmark's 3.2.2.
+const DEEDS: [Probe; 9] = [
+    probe("`kubectl exec` (WebSocket)", "get", "", "pods/exec", "default"),
+    probe("`kubectl exec` (SPDY)", "create", "", "pods/exec", "default"),
+    probe("reads of `secrets`", "get", "", "secrets", "default"),
+    probe("changes of `secrets`", "update", "", "secrets", "default"),
+    probe("tokens of service accounts", "create", "", "serviceaccounts/token", "default"),
+    probe("changes of `clusterrolebindings`", "create", "rbac.authorization.k8s.io", "clusterrolebindings", ""),
+    probe("changes of webhooks", "update", "admissionregistration.k8s.io", "validatingwebhookconfigurations", ""),
+    probe("new `pods`", "create", "", "pods", "default"),
+    probe("deletions of `pods`", "delete", "", "pods", "default"),
 ];
 
 /// A user without any role.
 const SOMEONE: User<'static> = User { name: "someone", groups: &["system:authenticated"] };
-
-impl Deed {
-    fn attributes<'a>(&'a self, user: Option<User<'a>>) -> Attributes<'a> {
-        let (resource, subresource) = self.name.split_once('/').unwrap_or((self.name, ""));
-        Attributes {
-            user,
-            verb: self.verb,
-            namespace: self.namespace,
-            api_group: self.group,
-            api_version: "v1",
-            resource,
-            subresource,
-            name: "a",
-            path: "/",
-            is_resource_request: true,
-        }
-    }
-}
 
 fn blind_spots(policy: &Policy, found: &mut Found<'_>) {
     let mut by_rule: Vec<(Decision<'_>, Vec<&'static str>)> = Vec::new();
@@ -127,7 +97,7 @@ fn blind_spots(policy: &Policy, found: &mut Found<'_>) {
 /// What was not authenticated has no user, and its only event with a result is the ResponseStarted one
 /// (`k8s.io/apiserver/pkg/endpoints/filters/authn_audit.go`).
 fn failed_logins(policy: &Policy, found: &mut Found<'_>) {
-    let requests = [deed("", "get", "", "secrets", "default"), deed("", "create", "", "pods", "default")];
+    let requests = [probe("", "get", "", "secrets", "default"), probe("", "create", "", "pods", "default")];
     for request in &requests {
         let decision = walk(policy, &request.attributes(None));
         let is_omitted = decision.omit_stages.contains(Stage::ResponseStarted);
