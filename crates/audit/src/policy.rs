@@ -11,6 +11,8 @@ mod model;
 
 mod decision;
 mod minimal;
+#[cfg(test)]
+mod mutated;
 mod walk;
 
 mod asked;
