@@ -131,7 +131,10 @@ pub fn lint(text: &str, verdict: &Verdict, target: TargetVersion) -> Vec<Lint> {
     let root = Node { value: super::load::Value::Null, span: Span::default() };
     let root = verdict.tree.as_ref().unwrap_or(&root);
     let mut found = Found { text, root, lints: Vec::new() };
-    shape::check(&mut found);
+    // Of another kind of object a policy's fields say nothing.
+    if !matches!(&verdict.result, Err(refusal) if refusal.problems.iter().any(|problem| problem.code == "not-a-policy")) {
+        shape::check(&mut found);
+    }
     if let Err(refusal) = &verdict.result {
         shape::explain_refusal(refusal, &mut found);
         let inserted = found.lints.iter().find(|lint| lint.code == "rules-missing").and_then(|lint| lint.edits.first()).cloned();

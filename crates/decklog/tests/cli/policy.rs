@@ -221,6 +221,8 @@ fn check_ends_with_what_was_asked_of_it() {
     assert_eq!((code(&["--deny", "error", &warned]), code(&["--deny", "info", &told])), (0, 2));
     assert_eq!((code(&["--allow", "group-as-user", &warned]), code(&[&fine, &warned, &refused])), (0, 1));
     assert_eq!((code(&["missing.yaml", &fine]), code(&["--allow", "group-as-usr", &fine]), code(&["--nothing"])), (3, 64, 64));
+    let unread = folder.run(&["policy", "check", "missing.yaml"]);
+    assert!(unread.code == 3 && unread.stdout.is_empty() && unread.stderr.contains("missing.yaml"), "{}{}", unread.stdout, unread.stderr);
     let beta = folder.write("beta.yaml", policy("").replace("/v1\n", "/v1beta1\n").as_bytes());
     assert_eq!((code(&["--target-version", "1.23", &beta]), code(&["--target-version", "1.24", &beta]), code(&["--target-version", "2", &beta])), (0, 1, 64));
     let json = folder.run(&["policy", "check", "-o", "json", &fine, &warned, &refused]);

@@ -171,6 +171,12 @@ fn is_indented_wrongly(node: &Node, home: Home, name: &str) -> bool {
     home == Home::Rule && name == "resources" && all(node, name).iter().any(|list| is_list_of_texts(list))
 }
 
+/// All lists of names that stand where lists of groups should.
+fn name_lists(root: &Node) -> Vec<&Node> {
+    let rules = root.get("rules").map_or(&[][..], Node::items);
+    rules.iter().flat_map(|rule| all(rule, "resources")).filter(|list| is_list_of_texts(list)).collect()
+}
+
 /// `resources: ["pods"]` beside `- group: ""`.
 fn resources_indent(rule: &Node, found: &mut Found<'_>) {
     let Value::Map(members) = &rule.value else {
@@ -234,8 +240,8 @@ pub(super) fn explain_refusal(refusal: &Refusal, found: &mut Found<'_>) {
         return;
     }
     for problem in &refusal.problems {
-        let is_told = found.lints.iter().any(|lint| lint.code == "resources-indent" && problem.code == "type" && problem.span.line >= lint.span.line);
-        if is_told {
+        let is_in = |list: &Span| list.start <= problem.span.start && problem.span.end <= list.end;
+        if problem.code == "type" && name_lists(found.root).iter().any(|list| is_in(&list.span)) {
             continue;
         }
         let edits = match problem.code {

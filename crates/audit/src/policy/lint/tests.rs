@@ -84,6 +84,17 @@ fn an_edit_keeps_line_ends_quotes_and_what_stands_around() {
     assert_eq!(changed_lines("a\nb\nc", "a\nB\nc"), ["- b", "+ B"]);
 }
 
+#[test]
+fn what_is_told_twice_is_told_once_and_nothing_else_is_left_out() {
+    let policy = |rules: &str| format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n{rules}");
+    let text = policy("- level: None\n  resources: [\"pods\"]\n- level: None\n  resources: pods\n- level: None\n  verbs: get\n");
+    assert_eq!(codes_of(&text), ["resources-indent", "type", "type"]);
+    let config_map = "apiVersion: v1\nkind: ConfigMap\ndata: {level: none}\n";
+    assert_eq!(codes_of(config_map), ["not-a-policy"]);
+    assert_eq!(mend(config_map, TargetVersion::default()).text, config_map);
+    assert_eq!(codes_of("apiVersion: audit.k8s.io/v1beta1\nkind: Policy\nrules:\n- levl: None\n"), ["version-removed", "unknown-field"]);
+}
+
 /// Words of few letters, so that rules and requests meet.
 fn word() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "b", "c", ""]).prop_map(str::to_owned)

@@ -58,8 +58,7 @@ pub(super) fn kind_of(root: &Node, target: TargetVersion, reader: &mut Reader) -
 }
 
 fn decide(version: &str, version_span: Span, kind: &str, kind_span: Span, target: TargetVersion) -> Result<Kind, Problem> {
-    let wrong_version =
-        |message: String| Problem::new("not-a-policy", version_span, message, "write `apiVersion: audit.k8s.io/v1`").replacing("audit.k8s.io/v1");
+    let wrong_version = |message: String| Problem::new("not-a-policy", version_span, message, "write `apiVersion: audit.k8s.io/v1`");
     let is_policy = matches!(kind, "" | "Policy");
     let no_policy = || Problem::new("not-a-policy", kind_span, format!("`{kind}` is not the kind of a policy"), "write `kind: Policy`");
     let is_ours = match version.split_once('/') {
@@ -75,7 +74,7 @@ fn decide(version: &str, version_span: Span, kind: &str, kind_span: Span, target
         Some(true) if is_policy => Ok(Kind::Policy),
         Some(false) if matches!(version, "audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1") => {
             let problem = wrong_version(format!("`{version}` was removed in Kubernetes 1.24, and this is for {target}"));
-            Err(Problem { code: "version-removed", ..problem })
+            Err(Problem { code: "version-removed", ..problem }.replacing("audit.k8s.io/v1"))
         }
         Some(false) => Err(wrong_version(format!("`{version}` is not the version of a policy"))),
         _ => Err(no_policy()),

@@ -75,6 +75,7 @@ impl CheckFlags {
 /// What was found in all files.
 #[derive(Default)]
 struct Counts {
+    n_read: u64,
     n_refused: u64,
     n_errors: u64,
     n_warnings: u64,
@@ -98,8 +99,8 @@ pub(super) fn run(flags: &CheckFlags, context: &Context) -> Outcome {
             failures.extend(failure.causes().iter().cloned());
         }
     }
-    if flags.output == CheckForm::Table {
-        answer.line(sum(&counts, flags.files.len()).as_bytes())?;
+    if flags.output == CheckForm::Table && counts.n_read > 0 {
+        answer.line(sum(&counts).as_bytes())?;
     }
     answer.flush()?;
     Failures::check(failures)?;
@@ -133,6 +134,7 @@ fn check(path: &Path, target: TargetVersion, flags: &CheckFlags, context: &Conte
     let text = text_of(&bytes).unwrap_or_default();
     let mut lints = lint(&text, &verdict, target);
     lints.retain(|lint| verdict.result.is_err() && lint.severity == Severity::Error || !flags.allow.iter().any(|code| code == lint.code));
+    counts.n_read += 1;
     counts.n_refused += u64::from(verdict.result.is_err());
     for lint in &lints {
         match lint.severity {
@@ -208,15 +210,15 @@ fn print(name: &str, text: &str, verdict: &Verdict, lints: &[Lint], context: &Co
 }
 
 /// `2 of 3 files refused, 5 errors, 1 warning`.
-fn sum(counts: &Counts, n_files: usize) -> String {
+fn sum(counts: &Counts) -> String {
     let mut parts = Vec::new();
     if counts.n_refused > 0 {
-        parts.push(format!("{} of {} refused", counts.n_refused, plural(n_files as u64, "file")));
+        parts.push(format!("{} of {} refused", counts.n_refused, plural(counts.n_read, "file")));
     }
     let kinds = [(counts.n_errors, "error"), (counts.n_warnings, "warning"), (counts.n_infos, "info")];
     parts.extend(kinds.into_iter().filter(|(count, _)| *count > 0).map(|(count, kind)| plural(count, kind)));
     if parts.is_empty() {
-        parts.push(format!("{} fine", plural(n_files as u64, "file")));
+        parts.push(format!("{} fine", plural(counts.n_read, "file")));
     }
     parts.join(", ")
 }

@@ -113,7 +113,7 @@ fn table(file: &PolicyFile, totals: &Totals, answer: &mut Answer, context: &Cont
     }
     let seconds = |sum: Sum| totals.per_day(1).map(|days| (sum.apiserver_seconds() * days).round() as u64);
     if let (Some(before), Some(after)) = (seconds(totals.recorded), seconds(totals.written)) {
-        rows.push(("CPU s a day, about", before, after));
+        rows.push(("kube-apiserver CPU, s a day", before, after));
     }
     for (name, before, after) in rows {
         let cells = vec![Cell::plain(name), Cell::plain(&with_thousands(before)), Cell::plain(&with_thousands(after)), Cell::plain(&change(before, after))];
