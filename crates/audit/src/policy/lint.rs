@@ -21,6 +21,7 @@ mod words;
 use std::collections::HashMap;
 
 use super::load::{Node, Span, TargetVersion, Verdict};
+use super::walk::has;
 
 pub use fix::{Mended, changed_lines, mend};
 pub use report::report;
@@ -191,7 +192,7 @@ struct Found<'t> {
     lints: Vec<Lint>,
 }
 
-impl Found<'_> {
+impl<'t> Found<'t> {
     fn add(&mut self, code: &'static str, span: Span, message: impl Into<String>, fix: impl Into<String>) -> &mut Lint {
         let severity = CODES.iter().find(|(known, ..)| *known == code).map_or(Severity::Error, |(_, severity, _)| *severity);
         let index = self.lints.len();
@@ -199,7 +200,7 @@ impl Found<'_> {
         &mut self.lints[index]
     }
 
-    fn rule(&self, rule: usize) -> &Node {
+    fn rule(&self, rule: usize) -> &'t Node {
         self.root.get("rules").and_then(|rules| rules.items().get(rule)).unwrap_or(self.root)
     }
 
@@ -219,7 +220,7 @@ impl Found<'_> {
     }
 
     /// The entry of a rule's `resources`.
-    fn entry(&self, rule: usize, entry: usize) -> &Node {
+    fn entry(&self, rule: usize, entry: usize) -> &'t Node {
         self.rule(rule).get("resources").and_then(|list| list.items().get(entry)).unwrap_or_else(|| self.rule(rule))
     }
 
@@ -243,8 +244,4 @@ fn listed<T: std::fmt::Display>(words: &[T]) -> String {
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
-}
-
-fn has(list: &[String], word: &str) -> bool {
-    list.iter().any(|item| item == word)
 }

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use self::fields::{Reader, Syntax};
 use super::model::Policy;
 
+pub(in crate::policy) use text::Places;
 pub use text::{MAX_BYTES, text_of};
 pub use tree::{Key, Node, Span, Value};
 pub use version::{TargetVersion, VersionError};

@@ -165,7 +165,8 @@ pub(super) fn url_matches(pattern: &str, path: &str) -> bool {
     pattern == "*" || pattern == path || (pattern.ends_with('*') && path.starts_with(pattern.trim_end_matches('*')))
 }
 
-fn has(list: &[String], word: &str) -> bool {
+/// Whether a rule's list names the word.
+pub(super) fn has(list: &[String], word: &str) -> bool {
     list.iter().any(|item| item == word)
 }
 

@@ -1,8 +1,8 @@
 //! Bodies that should not be in a log, or are not worth their bytes.
 
 use super::super::model::{Policy, Rule, User};
-use super::super::walk::{resource_matches, walk};
-use super::probe::{Probe, probe};
+use super::super::walk::resource_matches;
+use super::probe::{Probe, by_rule, probe};
 use super::reach::{Cell, Reach, Thing, things};
 use super::{Found, has, listed};
 
@@ -98,7 +98,7 @@ const NODE: User<'static> = User { name: "system:node:a", groups: &["system:node
 const CONTROLLER: User<'static> = User { name: "system:kube-controller-manager", groups: &["system:authenticated"] };
 
 /// What components send all the time.
-const NOISE: [(User<'static>, Probe); 6] = [
+static NOISE: [(User<'static>, Probe); 6] = [
     (NODE, probe("heartbeats (`leases`)", "update", "coordination.k8s.io", "leases", "kube-node-lease")),
     (CONTROLLER, probe("leader election (`leases`)", "update", "coordination.k8s.io", "leases", "kube-system")),
     (NODE, probe("`nodes/status` of kubelets", "patch", "", "nodes/status", "")),
@@ -108,17 +108,8 @@ const NOISE: [(User<'static>, Probe); 6] = [
 ];
 
 fn noise(policy: &Policy, found: &mut Found<'_>) {
-    let mut by_rule: Vec<(usize, Vec<&'static str>)> = Vec::new();
-    for (who, noise) in &NOISE {
-        let decision = walk(policy, &noise.attributes(Some(*who)));
-        if let Some(rule) = decision.rule.filter(|_| has_bodies(decision.level)) {
-            match by_rule.iter_mut().find(|(known, _)| *known == rule) {
-                Some((_, whats)) => whats.push(noise.what),
-                None => by_rule.push((rule, vec![noise.what])),
-            }
-        }
-    }
-    for (rule, whats) in by_rule {
+    let requests = NOISE.iter().map(|(who, noise)| (*who, noise));
+    for (rule, whats) in by_rule(policy, requests, |decision| has_bodies(decision.level)) {
         let span = found.field(rule, "level");
         let message = format!("bodies that say little and come all the time: {}", whats.join(", "));
         found.add("noise-bodies", span, message, "above this rule: the same users and resources at `None` or `Metadata`");

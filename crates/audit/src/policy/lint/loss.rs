@@ -1,11 +1,10 @@
 //! What leaves no trace: requests that no rule records, stages that are left out, patches that the server loses.
 
-use super::super::decision::Decision;
 use super::super::load::TargetVersion;
 use super::super::model::{Policy, User};
 use super::super::walk::walk;
 use super::bodies::{decides, has_bodies};
-use super::probe::{Probe, probe};
+use super::probe::{Probe, by_rule, probe};
 use super::reach::{Cell, Reach, Thing, things};
 use super::{Found, Span, has};
 use crate::Stage;
@@ -58,7 +57,7 @@ fn no_final_rule(policy: &Policy, found: &mut Found<'_>) {
 }
 
 /// What people want to know of: as in the rules of Falco and Sigma for Kubernetes, and the CIS benchmark's 3.2.2.
-const DEEDS: [Probe; 9] = [
+static DEEDS: [Probe; 9] = [
     probe("`kubectl exec` (WebSocket)", "get", "", "pods/exec", "default"),
     probe("`kubectl exec` (SPDY)", "create", "", "pods/exec", "default"),
     probe("reads of `secrets`", "get", "", "secrets", "default"),
@@ -74,21 +73,8 @@ const DEEDS: [Probe; 9] = [
 const SOMEONE: User<'static> = User { name: "someone", groups: &["system:authenticated"] };
 
 fn blind_spots(policy: &Policy, found: &mut Found<'_>) {
-    let mut by_rule: Vec<(Decision<'_>, Vec<&'static str>)> = Vec::new();
-    for deed in &DEEDS {
-        let decision = walk(policy, &deed.attributes(Some(SOMEONE)));
-        if decision.level != "None" || decision.rule.is_none() {
-            continue;
-        }
-        match by_rule.iter_mut().find(|(known, _)| known.rule == decision.rule) {
-            Some((_, deeds)) => deeds.push(deed.what),
-            None => by_rule.push((decision, vec![deed.what])),
-        }
-    }
-    for (decision, deeds) in by_rule {
-        let Some(rule) = decision.rule else {
-            continue;
-        };
+    let requests = DEEDS.iter().map(|deed| (SOMEONE, deed));
+    for (rule, deeds) in by_rule(policy, requests, |decision| decision.level == "None") {
         let span = found.field(rule, "level");
         found.add("blind-spot", span, format!("users leave no trace of: {}", deeds.join(", ")), "above this rule record them at `Metadata`");
     }
@@ -101,19 +87,15 @@ fn failed_logins(policy: &Policy, found: &mut Found<'_>) {
     for request in &requests {
         let decision = walk(policy, &request.attributes(None));
         let is_omitted = decision.omit_stages.contains(Stage::ResponseStarted);
-        if decision.rule.is_none() || (decision.level != "None" && !is_omitted) {
+        let Some(rule) = decision.rule.filter(|_| decision.level == "None" || is_omitted) else {
             continue;
-        }
-        let mut span = decision.rule.map_or_else(|| end(found), |rule| found.field(rule, "level"));
-        let fix = if is_omitted {
-            let stages = decision.rule.filter(|rule| has(&policy.rules[*rule].omit_stages, "ResponseStarted"));
-            span = match stages {
-                Some(rule) => found.field(rule, "omitStages"),
-                None => found.root.get("omitStages").map_or(span, |stages| super::begin(found.text, stages.span)),
-            };
-            "leave `ResponseStarted` out of `omitStages`"
+        };
+        let (span, fix) = if is_omitted {
+            let by_rule = has(&policy.rules[rule].omit_stages, "ResponseStarted");
+            let of_policy = found.root.get("omitStages").filter(|_| !by_rule).map(|stages| super::begin(found.text, stages.span));
+            (of_policy.unwrap_or_else(|| found.field(rule, "omitStages")), "leave `ResponseStarted` out of `omitStages`")
         } else {
-            "end with `- level: Metadata`; above it limit `None` to `userGroups: [\"system:authenticated\"]`"
+            (found.field(rule, "level"), "end with `- level: Metadata`; above it limit `None` to `userGroups: [\"system:authenticated\"]`")
         };
         let message = "failed logins leave no trace: they have no user, and no event with their 401 but ResponseStarted";
         found.add("failed-logins-lost", span, message, fix);

@@ -1,6 +1,8 @@
 //! Requests that a policy is asked about, to see what becomes of them.
 
-use super::super::model::{Attributes, User};
+use super::super::decision::Decision;
+use super::super::model::{Attributes, Policy, User};
+use super::super::walk::walk;
 
 /// A request for a resource, and what people call it.
 pub(super) struct Probe {
@@ -34,4 +36,23 @@ impl Probe {
             is_resource_request: true,
         }
     }
+}
+
+/// What is asked for by requests of which a rule decides as `is_wanted` says, by the index of that rule.
+pub(super) fn by_rule(
+    policy: &Policy,
+    requests: impl IntoIterator<Item = (User<'static>, &'static Probe)>,
+    is_wanted: impl Fn(&Decision<'_>) -> bool,
+) -> Vec<(usize, Vec<&'static str>)> {
+    let mut found: Vec<(usize, Vec<&'static str>)> = Vec::new();
+    for (user, request) in requests {
+        let decision = walk(policy, &request.attributes(Some(user)));
+        if let Some(rule) = decision.rule.filter(|_| is_wanted(&decision)) {
+            match found.iter_mut().find(|(known, _)| *known == rule) {
+                Some((_, whats)) => whats.push(request.what),
+                None => found.push((rule, vec![request.what])),
+            }
+        }
+    }
+    found
 }

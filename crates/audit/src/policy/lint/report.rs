@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::super::load::{Span, Verdict};
+use super::super::load::{Places, Span, Verdict};
 use super::Lint;
 
 /// kube-apiserver's verdict and the lints: `{ok, stage, error, warning, strict, policy, line, column, fix, rules, lints}`, where lines and
 /// columns count from 1 and columns are characters; what does not apply is left out.
 #[must_use]
 pub fn report(text: &str, verdict: &Verdict, lints: &[Lint]) -> Value {
-    let mut report = json!({"ok": verdict.result.is_ok(), "lints": lints.iter().map(|lint| of_lint(text, lint)).collect::<Value>(), "rules": []});
+    let places = Places::of(text);
+    let mut report = json!({"ok": verdict.result.is_ok(), "lints": lints.iter().map(|lint| of_lint(text, &places, lint)).collect::<Value>(), "rules": []});
     if let Some(warning) = &verdict.warning {
         report["warning"] = warning.as_str().into();
     }
@@ -33,20 +34,15 @@ pub fn report(text: &str, verdict: &Verdict, lints: &[Lint]) -> Value {
     report
 }
 
-fn of_lint(text: &str, lint: &Lint) -> Value {
+fn of_lint(text: &str, places: &Places<'_>, lint: &Lint) -> Value {
     let Span { line, column, .. } = lint.span;
     let mut value = json!({"code": lint.code, "severity": lint.severity.name(), "line": line, "column": column, "message": lint.message, "fix": lint.fix});
     let marked = text.get(lint.span.start..lint.span.end).unwrap_or_default();
     value["length"] = marked.chars().count().max(1).into();
     if !lint.edits.is_empty() {
-        let place = |at: usize| {
-            let before = text.get(..at).unwrap_or(text);
-            let start = before.rfind('\n').map_or(0, |at| at + 1);
-            (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
-        };
         let edits = lint.edits.iter().map(|edit| {
-            let ((line, column), (end_line, end_column)) = (place(edit.start), place(edit.end));
-            json!({"line": line, "column": column, "endLine": end_line, "endColumn": end_column, "text": edit.text})
+            let (start, end) = (places.span(edit.start, 0), places.span(edit.end, 0));
+            json!({"line": start.line, "column": start.column, "endLine": end.line, "endColumn": end.column, "text": edit.text})
         });
         value["edits"] = edits.collect();
     }

@@ -22,8 +22,8 @@ const MORE_GROUPS: [&str; 5] = ["metrics.k8s.io", "custom.metrics.k8s.io", "exte
 pub(super) fn check(policy: &Policy, target: TargetVersion, found: &mut Found<'_>) {
     for (index, rule) in policy.rules.iter().enumerate() {
         for (at, entry) in rule.resources.iter().enumerate() {
-            let node = found.entry(index, at).clone();
-            self::entry(entry, &node, target, found);
+            let node = found.entry(index, at);
+            self::entry(entry, node, target, found);
         }
         subresource_in_comment(index, &rule.resources, found);
     }

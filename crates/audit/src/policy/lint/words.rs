@@ -242,8 +242,7 @@ fn namespaces(index: usize, rule: &Rule, found: &mut Found<'_>) {
 
 fn names(index: usize, rule: &Rule, found: &mut Found<'_>) {
     for (entry_index, entry) in rule.resources.iter().enumerate() {
-        let list = found.entry(index, entry_index).get("resourceNames").cloned();
-        let Some(list) = list else {
+        let Some(list) = found.entry(index, entry_index).get("resourceNames") else {
             continue;
         };
         for (name, node) in entry.resource_names.iter().zip(list.items()) {

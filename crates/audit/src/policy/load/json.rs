@@ -1,7 +1,7 @@
 //! A JSON text as a tree, as `encoding/json` reads it: the order of keys stays, and what stands twice stands twice.
 
 use super::yaml::MAX_DEPTH;
-use super::{Key, Node, Problem, Span, Value};
+use super::{Key, Node, Places, Problem, Span, Value};
 use crate::json::{JsonKind, RawJson};
 
 /// Reads a text that is one JSON value.
@@ -38,26 +38,7 @@ fn node(raw: RawJson<'_>, places: &Places<'_>, depth: usize) -> Option<Node> {
     Some(Node { value, span })
 }
 
-/// Lines of a text, to find a byte's place.
-struct Places<'t> {
-    text: &'t str,
-    line_starts: Vec<usize>,
-}
-
-impl<'t> Places<'t> {
-    fn of(text: &'t str) -> Self {
-        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, line_starts: std::iter::once(0).chain(starts).collect() }
-    }
-
-    fn span(&self, start: usize, length: usize) -> Span {
-        let start = start.min(self.text.len());
-        let line = self.line_starts.partition_point(|line_start| *line_start <= start);
-        let line_start = self.line_starts[line.saturating_sub(1)];
-        let column = self.text.get(line_start..start).map_or(1, |before| before.chars().count() + 1);
-        Span { start, end: (start + length).min(self.text.len()), line, column }
-    }
-
+impl Places<'_> {
     /// Of a piece of the text.
     fn of_part(&self, part: &str) -> Span {
         self.span((part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize), part.len())

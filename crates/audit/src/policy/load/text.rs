@@ -65,3 +65,25 @@ pub(super) fn place(text: &str, start: usize, length: usize) -> Span {
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     Span { start, end: start + length, line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }
+
+/// Lines of a text, to find a byte's place.
+pub(in crate::policy) struct Places<'t> {
+    pub(super) text: &'t str,
+    line_starts: Vec<usize>,
+}
+
+impl<'t> Places<'t> {
+    pub(in crate::policy) fn of(text: &'t str) -> Self {
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Self { text, line_starts: std::iter::once(0).chain(starts).collect() }
+    }
+
+    /// The place of `length` bytes at `start`.
+    pub(in crate::policy) fn span(&self, start: usize, length: usize) -> Span {
+        let start = start.min(self.text.len());
+        let line = self.line_starts.partition_point(|line_start| *line_start <= start);
+        let line_start = self.line_starts[line.saturating_sub(1)];
+        let column = self.text.get(line_start..start).map_or(1, |before| before.chars().count() + 1);
+        Span { start, end: (start + length).min(self.text.len()), line, column }
+    }
+}
