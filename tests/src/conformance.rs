@@ -5,10 +5,12 @@
 //! most for one in a hundred of a file's vectors, rounded up.
 
 mod event_codec;
+mod full_filter;
 mod policy_eval;
 mod policy_load;
 mod policy_load_versions;
 mod request_info;
+mod truncate;
 mod vectors;
 
 use std::collections::BTreeSet;
@@ -18,12 +20,14 @@ pub use vectors::{Failure, VectorError};
 use vectors::{Runner, play};
 
 /// Which runner plays which file.
-const RUNNERS: [(&str, Runner); 5] = [
+const RUNNERS: [(&str, Runner); 7] = [
     ("event-codec.jsonl", event_codec::play),
+    ("full-filter.jsonl", full_filter::play),
     ("policy-eval.jsonl", policy_eval::play),
     ("policy-load.jsonl", policy_load::play),
     ("policy-load-versions.jsonl", policy_load_versions::play),
     ("request-info.jsonl", request_info::play),
+    ("truncate.jsonl", truncate::play),
 ];
 
 /// The failures that are explained to the public.
@@ -132,9 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn policies_decide_and_requests_resolve_as_in_kube_apiserver() {
+    fn policies_requests_the_filter_and_truncation_are_those_of_kube_apiserver() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, least) in [("policy-eval.jsonl", 100), ("policy-load.jsonl", 240), ("request-info.jsonl", 900)] {
+        for (name, least) in
+            [("policy-eval.jsonl", 100), ("policy-load.jsonl", 240), ("request-info.jsonl", 900), ("full-filter.jsonl", 270), ("truncate.jsonl", 30)]
+        {
             let packed = std::fs::File::open(crate::root().join(format!("tests/data/vectors/{name}.zst"))).unwrap();
             std::fs::write(folder.path().join(name), zstd::decode_all(packed).unwrap()).unwrap();
             let reports = run(folder.path(), &[name.to_owned()]).unwrap();

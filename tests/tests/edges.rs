@@ -14,8 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("decklog-detect", &["decklog-audit"]),
     ("decklog-server", &["decklog-audit"]),
     ("decklog", &["decklog-audit", "decklog-capture", "decklog-deliver", "decklog-store", "decklog-query", "decklog-detect", "decklog-server"]),
-    ("decklog-tests", &["decklog-audit"]),
-    ("decklog-benches", &["decklog-audit", "decklog-tests"]),
+    ("decklog-tests", &["decklog-audit", "decklog-capture", "decklog-deliver"]),
+    ("decklog-benches", &["decklog-audit", "decklog-capture", "decklog-deliver", "decklog-tests"]),
 ];
 
 /// What the crate of words must never reach, by any path: it does no I/O and knows no runtime.

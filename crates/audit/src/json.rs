@@ -10,7 +10,7 @@ use std::borrow::Cow;
 mod raw;
 mod tokens;
 
-pub use raw::{Elements, JsonKind, Members, RawJson};
+pub use raw::{Elements, JsonKind, JsonText, Members, RawJson};
 pub use tokens::{Token, Tokens, tokens};
 
 /// Levels of nesting taken; kube-apiserver's own limit is 10,000, real objects stay below 50.
@@ -482,34 +482,33 @@ pub(crate) fn one_escape(bytes: &[u8]) -> (char, usize) {
     }
 }
 
-/// Appends `text` (valid JSON) without the white space between its tokens.
+/// Appends `text` (valid JSON) without the white space between its tokens; what has none is copied at once.
 pub fn compact_into(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
+    let (mut start, mut at) = (0, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
             b'"' => {
-                let start = at;
                 at += 1;
                 loop {
-                    at += plain_length(&bytes[at..]);
+                    at += plain_length(bytes.get(at..).unwrap_or_default());
                     match bytes.get(at) {
                         Some(b'\\') => at += 2,
                         Some(b'"') | None => break,
                         Some(_) => at += 1,
                     }
                 }
-                at = (at + 1).min(bytes.len());
+                at += 1;
+            }
+            b' ' | b'\t' | b'\n' | b'\r' => {
                 out.extend_from_slice(&bytes[start..at]);
+                at += 1;
+                start = at;
             }
-            b' ' | b'\t' | b'\n' | b'\r' => at += 1,
-            _ => {
-                let length = bytes[at..].iter().position(|byte| matches!(byte, b'"' | b' ' | b'\t' | b'\n' | b'\r')).unwrap_or(bytes.len() - at);
-                out.extend_from_slice(&bytes[at..at + length]);
-                at += length;
-            }
+            _ => at += 1,
         }
     }
+    out.extend_from_slice(&bytes[start..]);
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod quarantine;
 pub mod search;
 pub mod sink;
+pub mod backend;
 pub mod timespec;
 pub mod access;
 pub mod policy;

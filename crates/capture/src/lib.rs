@@ -3,6 +3,7 @@
 //! * [`webhook`]: what kube-apiserver's `--audit-webhook-config-file` sends to, as an axum router;
 //! * [`tail`]: an audit log file, followed through its rotations;
 //! * [`import`]: log files and folders, once;
+//! * [`layer`]: any HTTP service, auditing itself as kube-apiserver does;
 //! * [`split`]: finds the events in any stream of JSON bytes.
 //!
 //! Everything taken goes through `decklog_audit::intake::Intake` into a batch of the [journal], what
@@ -20,6 +21,7 @@ mod rotation;
 pub mod vitals;
 pub mod import;
 pub mod tail;
+pub mod layer;
 #[cfg(test)]
 mod testing;
 

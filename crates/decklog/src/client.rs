@@ -2,7 +2,6 @@
 //! certificate where there is one; at an address, or inside a Kubernetes cluster ([`cluster`]).
 
 pub(crate) mod cluster;
-pub(crate) mod connector;
 mod problem;
 mod sse;
 pub(crate) mod tls;
@@ -21,7 +20,7 @@ use crate::cli::TargetFlags;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::kubernetes::Api;
-use connector::Connector;
+use decklog_deliver::connector::Connector;
 
 pub(crate) use problem::failure_of;
 pub(crate) use sse::{Message, Messages};

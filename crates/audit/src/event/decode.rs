@@ -106,6 +106,16 @@ impl<'a> Event<'a> {
     }
 }
 
+impl<'a> Status<'a> {
+    /// Reads a `metav1.Status`; nothing where a member has another type than it has there.
+    pub fn decode(object: RawJson<'a>) -> Option<Self> {
+        let text = object.as_str();
+        let mut status = Self::default();
+        Decoder { text, scanner: Scanner::new(text.as_bytes()), encoding: Encoding::Utf8 }.status(&mut status).ok()?;
+        Some(status)
+    }
+}
+
 fn check_kind(kind: Option<&str>, version: &str) -> Result<()> {
     let refuse = |kind| Err(DecodeError { at: 0, field: None, kind });
     match (kind, version) {

@@ -22,6 +22,8 @@ pub enum EncodeError {}
 /// # Errors
 /// None at present.
 pub fn write_log_line(event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let bodies = [event.request_object, event.response_object].into_iter().flatten().map(|body| body.as_str().len()).sum::<usize>();
+    out.reserve(bodies + 1200);
     write_line_of_parts(event, &JsonParts::default(), out);
     out.push(b'\n');
     Ok(())
@@ -39,6 +41,10 @@ pub struct JsonParts<'a> {
     pub status_details: &'a str,
     /// `annotations`.
     pub annotations: &'a str,
+    /// `requestObject`, in any spelling.
+    pub request_object: Option<RawJson<'a>>,
+    /// `responseObject`, in any spelling.
+    pub response_object: Option<RawJson<'a>>,
 }
 
 /// Appends what [`write_log_line`] writes, without the newline, for an event some of whose parts are JSON text already.
@@ -53,7 +59,7 @@ pub fn write_extra(user: &UserInfo<'_>, out: &mut Vec<u8>) {
     let Some(extra) = user.extra.as_deref().filter(|extra| !extra.is_empty()) else { return };
     Members { out, first: true }.braces(|inner| {
         for (key, values) in sorted_last(extra) {
-            inner.key(key);
+            inner.map_key(key);
             match values {
                 Some(values) => write_texts(values, inner.out),
                 None => inner.out.extend_from_slice(b"null"),
@@ -72,7 +78,7 @@ pub fn write_annotations(event: &Event<'_>, out: &mut Vec<u8>) {
     let Some(annotations) = event.annotations.as_deref().filter(|annotations| !annotations.is_empty()) else { return };
     Members { out, first: true }.braces(|inner| {
         for (key, value) in sorted_last(annotations) {
-            inner.key(key);
+            inner.map_key(key);
             write_text(value, inner.out);
         }
     });
@@ -121,8 +127,8 @@ fn event_members(event: &Event<'_>, parts: &JsonParts<'_>, members: &mut Members
     if let Some(answer) = &event.response_status {
         members.object("responseStatus", |inner| status(answer, parts.status_details, inner));
     }
-    members.raw("requestObject", event.request_object);
-    members.raw("responseObject", event.response_object);
+    members.raw("requestObject", parts.request_object.or(event.request_object));
+    members.raw("responseObject", parts.response_object.or(event.response_object));
     members.time("requestReceivedTimestamp", event.request_received_timestamp);
     members.time("stageTimestamp", event.stage_timestamp);
     members.part("annotations", parts.annotations, |out| write_annotations(event, out));
@@ -191,6 +197,9 @@ fn status_details(details: &StatusDetails<'_>, members: &mut Members<'_>) {
 /// A Go map as it is written: keys in byte order, of repeated keys the last.
 fn sorted_last<'m, 'a, V>(entries: &'m [(Cow<'a, str>, V)]) -> Vec<&'m (Cow<'a, str>, V)> {
     let mut sorted: Vec<_> = entries.iter().collect();
+    if entries.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+        return sorted;
+    }
     sorted.sort_by(|left, right| left.0.cmp(&right.0));
     let mut kept: Vec<&(Cow<'a, str>, V)> = Vec::with_capacity(sorted.len());
     for entry in sorted {
@@ -209,49 +218,61 @@ struct Members<'o> {
 }
 
 impl Members<'_> {
-    fn key(&mut self, name: &str) {
+    /// The name of a member of ours: nothing in it is escaped.
+    #[inline]
+    fn key(&mut self, name: &'static str) {
         if !std::mem::take(&mut self.first) {
             self.out.push(b',');
         }
-        write_text(name, self.out);
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// The key of a map, which may be any text.
+    fn map_key(&mut self, key: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        write_text(key, self.out);
         self.out.push(b':');
     }
 
-    fn always(&mut self, name: &str, value: &Option<Cow<'_, str>>) {
+    fn always(&mut self, name: &'static str, value: &Option<Cow<'_, str>>) {
         self.key(name);
         write_text(value.as_deref().unwrap_or_default(), self.out);
     }
 
     /// Left out when missing or empty (`omitempty`).
-    fn text(&mut self, name: &str, value: &Option<Cow<'_, str>>) {
+    fn text(&mut self, name: &'static str, value: &Option<Cow<'_, str>>) {
         if let Some(text) = value.as_deref().filter(|text| !text.is_empty()) {
             self.key(name);
             write_text(text, self.out);
         }
     }
 
-    fn texts(&mut self, name: &str, values: &Option<Vec<Cow<'_, str>>>) {
+    fn texts(&mut self, name: &'static str, values: &Option<Vec<Cow<'_, str>>>) {
         if let Some(values) = values.as_deref().filter(|values| !values.is_empty()) {
             self.key(name);
             write_texts(values, self.out);
         }
     }
 
-    fn whole(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+    fn whole(&mut self, name: &'static str, value: Option<impl std::fmt::Display>) {
         if let Some(value) = value {
             self.key(name);
             self.out.extend_from_slice(value.to_string().as_bytes());
         }
     }
 
-    fn raw(&mut self, name: &str, value: Option<RawJson<'_>>) {
+    fn raw(&mut self, name: &'static str, value: Option<RawJson<'_>>) {
         if let Some(value) = value {
             self.key(name);
             write_raw(value, self.out);
         }
     }
 
-    fn time(&mut self, name: &str, value: Option<Timestamp>) {
+    fn time(&mut self, name: &'static str, value: Option<Timestamp>) {
         self.key(name);
         match value.filter(|time| !time.is_zero_in_go()) {
             Some(time) => {
@@ -264,7 +285,7 @@ impl Members<'_> {
     }
 
     /// A value that `text` holds as JSON or `write` writes; left out if neither gives anything.
-    fn part(&mut self, name: &str, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    fn part(&mut self, name: &'static str, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let (start, was_first) = (self.out.len(), self.first);
         self.key(name);
         let value_start = self.out.len();
@@ -279,7 +300,7 @@ impl Members<'_> {
         }
     }
 
-    fn object(&mut self, name: &str, write: impl FnOnce(&mut Members<'_>)) {
+    fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Members<'_>)) {
         self.key(name);
         self.braces(write);
     }
@@ -302,12 +323,32 @@ fn write_texts(values: &[Cow<'_, str>], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
+/// Bytes that are, or may begin, what is escaped in a string.
+const MAY_BE_ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = true;
+        byte += 1;
+    }
+    let rest = *b"\"\\<>&\xe2\xf4";
+    let mut index = 0;
+    while index < rest.len() {
+        table[rest[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
 /// A string as Go's `encoding/json` writes it: `<`, `>`, `&`, U+2028 and U+2029 escaped too.
 fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let mut start = 0;
     let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
+    let (mut start, mut from) = (0, 0);
+    while let Some(found) = bytes[from..].iter().position(|byte| MAY_BE_ESCAPED[usize::from(*byte)]) {
+        let at = from + found;
+        from = at + 1;
+        let byte = &bytes[at];
         let (escape, length): (&[u8], usize) = match byte {
             b'"' => (b"\\\"", 1),
             b'\\' => (b"\\\\", 1),
@@ -346,12 +387,13 @@ fn write_raw(raw: RawJson<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     compact_into(raw.as_str(), out);
     let special = |bytes: &[u8]| {
-        bytes.iter().enumerate().position(|(at, byte)| match byte {
-            b'<' | b'>' | b'&' => true,
-            0xe2 => bytes[at..].starts_with(b"\xe2\x80\xa8") || bytes[at..].starts_with(b"\xe2\x80\xa9"),
-            0xf4 => byte_at(&bytes[at..]).is_some(),
-            _ => false,
-        })
+        let ascii = memchr::memchr3(b'<', b'>', b'&', bytes);
+        let before = &bytes[..ascii.unwrap_or(bytes.len())];
+        let wide = memchr::memchr2_iter(0xe2, 0xf4, before).find(|at| match bytes[*at] {
+            0xe2 => bytes[*at..].starts_with(b"\xe2\x80\xa8") || bytes[*at..].starts_with(b"\xe2\x80\xa9"),
+            _ => byte_at(&bytes[*at..]).is_some(),
+        });
+        wide.or(ascii)
     };
     // These characters can only stand inside strings, so one pass over the text is enough.
     let Some(mut at) = special(&out[start..]) else { return };

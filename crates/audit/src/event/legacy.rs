@@ -56,7 +56,7 @@ fn username_known(event: &Event<'_>) -> bool {
 }
 
 /// Go's `%q`: double quotes, escapes for what is not printable.
-pub(crate) fn go_quoted(text: &str) -> String {
+pub fn go_quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {

@@ -8,6 +8,7 @@
 //! Field names, order and omission rules: `k8s.io/apiserver/pkg/apis/audit/v1/types.go` (v0.36.3).
 
 mod bytes;
+pub(crate) mod cut;
 mod decode;
 mod derived;
 mod encode;
@@ -21,11 +22,11 @@ mod tests;
 use std::borrow::Cow;
 
 pub use bytes::{readable_text, text_from_bytes};
+pub use cut::without_managed_fields;
 pub use decode::{DecodeError, DecodeErrorKind, Decoded};
 pub use derived::{LATENCY_ANNOTATION, Outcome, UserType, VerbClass};
 pub use encode::{EncodeError, JsonParts, write_annotations, write_event_list, write_extra, write_line_of_parts, write_log_line, write_status_details};
-pub(crate) use legacy::go_quoted;
-pub use legacy::{write_legacy_line, write_legacy_line_at};
+pub use legacy::{go_quoted, write_legacy_line, write_legacy_line_at};
 
 use crate::json::RawJson;
 use crate::time::Timestamp;
@@ -153,6 +154,23 @@ pub struct StatusDetails<'a> {
     pub uid: Option<Cow<'a, str>>,
     pub causes: Option<Vec<StatusCause<'a>>>,
     pub retry_after_seconds: Option<i32>,
+}
+
+impl StatusDetails<'_> {
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> StatusDetails<'static> {
+        let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        let cause = |cause: StatusCause<'_>| StatusCause { reason: own(cause.reason), message: own(cause.message), field: own(cause.field) };
+        StatusDetails {
+            name: own(self.name),
+            group: own(self.group),
+            kind: own(self.kind),
+            uid: own(self.uid),
+            causes: self.causes.map(|causes| causes.into_iter().map(cause).collect()),
+            retry_after_seconds: self.retry_after_seconds,
+        }
+    }
 }
 
 /// `metav1.StatusCause`.

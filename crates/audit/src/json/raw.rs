@@ -8,6 +8,23 @@ use super::{JsonError, JsonErrorKind, Scanner, compact_into, unescape};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawJson<'a>(&'a str);
 
+/// One complete, valid JSON value that owns its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonText(Box<str>);
+
+impl JsonText {
+    /// The value.
+    pub fn as_raw(&self) -> RawJson<'_> {
+        RawJson(&self.0)
+    }
+}
+
+impl From<RawJson<'_>> for JsonText {
+    fn from(raw: RawJson<'_>) -> Self {
+        Self(raw.0.into())
+    }
+}
+
 /// The six kinds of JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]

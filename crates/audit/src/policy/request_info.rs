@@ -74,6 +74,27 @@ pub struct ResolveError {
 }
 
 impl RequestInfo<'_> {
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> RequestInfo<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        RequestInfo {
+            is_resource_request: self.is_resource_request,
+            path: own(self.path),
+            verb: own(self.verb),
+            api_prefix: own(self.api_prefix),
+            api_group: own(self.api_group),
+            api_version: own(self.api_version),
+            namespace: own(self.namespace),
+            resource: own(self.resource),
+            subresource: own(self.subresource),
+            name: own(self.name),
+            parts: self.parts.into_iter().map(own).collect(),
+            field_selector: own(self.field_selector),
+            label_selector: own(self.label_selector),
+        }
+    }
+
     /// Whether kube-apiserver treats the request as long-running, so that it has a ResponseStarted.
     pub fn is_long_running(&self) -> bool {
         matches!(self.verb.as_ref(), "watch" | "proxy")

@@ -17,12 +17,12 @@ use http::StatusCode;
 use rustls::RootCertStore;
 use serde::Deserialize;
 
-use super::connector::{Connector, Open, Opening, Stream};
 use super::{Bearer, Client, encoded, tls, token};
 use crate::cli::TargetFlags;
 use crate::commands::Context;
 use crate::failure::{Exit, Failure};
 use crate::kubernetes::{Access, Api, ApiError, KubeconfigError, Login, find_access, forward};
+use decklog_deliver::connector::{Connector, Open, Opening, Stream};
 
 use find::{Found, HOME, LABEL, List, NotFound, Pod, Service};
 
@@ -144,7 +144,7 @@ async fn authority(api: &Api, found: &Found, context: &Context) -> Result<Option
     match api.get::<ConfigMap>(&format!("/api/v1/namespaces/{}/configmaps/{name}", found.namespace)).await {
         Ok(map) => {
             let pem = map.data.get("ca.crt").ok_or_else(|| wrong("it has no `ca.crt`".to_owned()))?;
-            tls::roots_of_pem(pem.as_bytes()).map(Some).map_err(wrong)
+            decklog_deliver::tls::roots_of_pem(pem.as_bytes()).map(Some).map_err(wrong)
         }
         Err(error) => {
             context.detail(&format!("the authority of decklog's certificate cannot be had from ConfigMap {}/{name}: {error}", found.namespace));

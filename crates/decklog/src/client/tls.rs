@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::version::{TLS12, TLS13};
+use decklog_deliver::tls::{build, pem_text, system_roots_by};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::{Error as PemError, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,10 +13,6 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::cli::TargetFlags;
 use crate::commands::Context;
 use crate::failure::Failure;
-
-/// Where systems keep the authorities they trust, as OpenSSL and Go look for them: Debian, Fedora, SUSE, Alpine.
-const SYSTEM_FILES: [&str; 4] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 
 /// What `--ca-file`, `--client-cert` and `--client-key` or their variables say.
 pub(crate) fn config(flags: &TargetFlags, context: &Context) -> Result<Arc<ClientConfig>, Failure> {
@@ -41,39 +36,6 @@ pub(crate) fn config_trusting(found: Option<RootCertStore>, flags: &TargetFlags,
     build(roots, Some((chain, key))).map_err(wrong)
 }
 
-/// What a client shows: its certificate with what stands between it and its authority, and its key.
-pub(crate) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-/// TLS 1.2 and 1.3 and HTTP/1.1 with these roots; fails when the key is not the certificate's.
-pub(crate) fn build(roots: RootCertStore, identity: Option<Identity>) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider())).with_protocol_versions(&[&TLS13, &TLS12])?;
-    let builder = builder.with_root_certificates(roots);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-/// Authorities in PEM.
-pub(crate) fn roots_of_pem(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(|error| pem_text(&error))?).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() { Err(pem_text(&PemError::NoItemsFound)) } else { Ok(roots) }
-}
-
-/// A client's certificate and key, both in PEM.
-pub(crate) fn identity_of_pem(certificate: &[u8], key: &[u8]) -> Result<Identity, String> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(|error| pem_text(&error))?;
-    if chain.is_empty() {
-        return Err(pem_text(&PemError::NoItemsFound));
-    }
-    Ok((chain, PrivateKeyDer::from_pem_slice(key).map_err(|error| pem_text(&error))?))
-}
-
 fn named_roots(path: &Path) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, "CA file")? {
@@ -88,21 +50,6 @@ pub(crate) fn system_roots(context: &Context) -> RootCertStore {
     system_roots_by(context.variable("SSL_CERT_FILE"), &|text| context.detail(text))
 }
 
-/// The same; `named` is the file that takes the place of the usual ones.
-pub(crate) fn system_roots_by(named: Option<&str>, detail: &dyn Fn(&str)) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    for path in named.into_iter().chain(SYSTEM_FILES.into_iter().filter(|_| named.is_none())) {
-        let Ok(found) = CertificateDer::pem_file_iter(path) else { continue };
-        // Bundles hold old things too; what cannot be read cannot be trusted.
-        let (added, _) = roots.add_parsable_certificates(found.filter_map(Result::ok));
-        if added > 0 {
-            detail(&format!("trusting the {added} authorities of {path}"));
-            break;
-        }
-    }
-    roots
-}
-
 fn certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let wrong = |why: String| Failure::usage("tls-file", format!("cannot read the {what} `{}`: {why}", path.display()));
     let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|error| wrong(pem_text(&error)))?;
@@ -112,14 +59,6 @@ fn certificates(path: &Path, what: &'static str) -> Result<Vec<CertificateDer<'s
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
     let wrong = |error| Failure::usage("tls-file", format!("cannot read the client key `{}`: {}", path.display(), pem_text(&error)));
     PrivateKeyDer::from_pem_file(path).map_err(wrong)
-}
-
-fn pem_text(error: &PemError) -> String {
-    match error {
-        PemError::NoItemsFound => "it holds no such PEM block".to_owned(),
-        PemError::Io(error) => error.to_string(),
-        other => other.to_string(),
-    }
 }
 
 /// What went wrong with TLS somewhere below `error`, and what mends it.

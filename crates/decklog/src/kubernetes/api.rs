@@ -1,6 +1,5 @@
 //! Requests to an API server, with the user's credential on each.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +13,15 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use decklog_deliver::connector::Connector;
+use decklog_deliver::kubeconfig::{Credential, CredentialError, tls_configs};
+
 use super::Access;
-use super::credential::{Credential, CredentialError};
-use super::kubeconfig::Roots;
-use crate::client::connector::{Connector, TlsConfigs};
 use crate::client::{innermost, tls};
 
 /// How long an answer's head may take.
@@ -243,28 +242,6 @@ impl Api {
     fn odd(&self, why: &str) -> ApiError {
         ApiError::Answer { server: self.server.clone(), why: why.to_owned() }
     }
-}
-
-/// The TLS configuration for each connection: of files as they are then.
-fn tls_configs(roots: Roots, credential: Arc<Credential>, system_roots: &dyn Fn() -> RootCertStore) -> Result<Arc<TlsConfigs>, String> {
-    let fixed = match &roots {
-        Roots::System => Some(system_roots()),
-        Roots::Pem(pem) => Some(tls::roots_of_pem(pem).map_err(|why| format!("certificate-authority-data: {why}"))?),
-        Roots::File(_) => None,
-    };
-    Ok(Arc::new(move || -> io::Result<Arc<ClientConfig>> {
-        let roots = match (&fixed, &roots) {
-            (None, Roots::File(path)) => {
-                let wrong = |why: String| io::Error::other(format!("the authority `{}`: {why}", path.display()));
-                tls::roots_of_pem(&std::fs::read(path).map_err(|error| wrong(error.to_string()))?).map_err(wrong)?
-            }
-            (fixed, _) => fixed.clone().unwrap_or_else(RootCertStore::empty),
-        };
-        let identity = credential.identity().map_err(io::Error::other)?;
-        let identity = identity.map(|(certificate, key)| tls::identity_of_pem(&certificate, &key)).transpose();
-        let identity = identity.map_err(|why| io::Error::other(format!("the client certificate: {why}")))?;
-        tls::build(roots, identity).map_err(io::Error::other)
-    }))
 }
 
 /// What a server answers to a WebSocket's key (RFC 6455, 4.2.2).

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::kubeconfig::{Access, Kubeconfig, KubeconfigError, Login, Roots};
+use decklog_deliver::kubeconfig::{Access, Kubeconfig, KubeconfigError, Login, Roots};
 
 /// Where Kubernetes puts the account of a pod.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -11,10 +11,10 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client::tls::system_roots_by;
 use crate::config::{Config, KubernetesAuth};
 use crate::failure::Failure;
 use crate::kubernetes::{Api, ApiError, Origin};
+use decklog_deliver::tls::system_roots_by;
 
 const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";

@@ -239,7 +239,7 @@ impl Scratch {
         else {
             return true;
         };
-        let parts = JsonParts { user_extra, impersonated_extra, status_details, annotations };
+        let parts = JsonParts { user_extra, impersonated_extra, status_details, annotations, ..JsonParts::default() };
         write_line_of_parts(event, &parts, &mut self.line);
         self.line != record.bytes || !fits(event, record)
     }

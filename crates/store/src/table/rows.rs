@@ -189,6 +189,7 @@ impl<'b> Rows<'b> {
             impersonated_extra: text(Column::AsExtra),
             status_details: text(Column::StatusDetails),
             annotations: text(Column::Annotations),
+            ..JsonParts::default()
         };
         write_line_of_parts(&self.event(row), &parts, out);
     }

@@ -2,17 +2,13 @@
 //! byte as it was. A line that kube-apiserver did not write (white space, odd escapes) is written anew instead.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
+use crate::event::cut::{Edit, apply, managed_fields, member, place};
 use crate::event::{Event, Level, write_log_line};
-use crate::json::{JsonKind, RawJson};
 
 /// Annotations that only levels with the request's body have
 /// (`k8s.io/apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go`).
 const PATCH_ANNOTATIONS: &str = "patch.webhook.admission.k8s.io/";
-
-/// What goes, and what comes in its place.
-type Edit = (Range<usize>, &'static str);
 
 /// `line` at `level`.
 pub(super) fn at_level<'l>(event: &Event<'_>, line: &'l str, level: Level, omit_managed_fields: bool) -> Cow<'l, str> {
@@ -41,52 +37,6 @@ fn edits(event: &Event<'_>, line: &str, level: Level, omit_managed_fields: bool)
     }
     edits.sort_by_key(|(range, _)| range.start);
     Some(edits)
-}
-
-/// Where `part` lies in `line`, if it is a piece of it.
-fn place(line: &str, part: &str) -> Option<Range<usize>> {
-    let start = (part.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
-    let range = start..start.checked_add(part.len())?;
-    (line.get(range.clone()) == Some(part)).then_some(range)
-}
-
-/// A member with the comma that belongs to it.
-fn member(line: &str, name: &str, value: RawJson<'_>) -> Option<Range<usize>> {
-    let value = place(line, value.as_str())?;
-    let before = line[..value.start].strip_suffix("\":")?.strip_suffix(name)?.strip_suffix('"')?;
-    match before.strip_suffix(',') {
-        Some(before) => Some(before.len()..value.end),
-        None => Some(before.len()..value.end + usize::from(line[value.end..].starts_with(','))),
-    }
-}
-
-/// As `k8s.io/apiserver/pkg/audit/request.go` leaves them out: of the object, of a list's items, of a table's rows.
-fn managed_fields(line: &str, body: RawJson<'_>, edits: &mut Vec<Edit>) -> Option<()> {
-    let mut objects = vec![body];
-    for item in body.member("items").into_iter().flat_map(RawJson::elements) {
-        objects.push(item);
-    }
-    for row in body.member("rows").into_iter().flat_map(RawJson::elements) {
-        objects.extend(row.member("object"));
-    }
-    for object in objects.into_iter().filter(|object| object.kind() == JsonKind::Object) {
-        if let Some(fields) = object.member("metadata").and_then(|metadata| metadata.member("managedFields")) {
-            edits.push((member(line, "managedFields", fields)?, ""));
-        }
-    }
-    Some(())
-}
-
-fn apply(line: &str, edits: Vec<Edit>) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut at = 0;
-    for (range, replacement) in edits {
-        text.push_str(line.get(at..range.start).unwrap_or_default());
-        text.push_str(replacement);
-        at = at.max(range.end);
-    }
-    text.push_str(&line[at..]);
-    text
 }
 
 fn rewritten(event: &Event<'_>, level: Level) -> String {

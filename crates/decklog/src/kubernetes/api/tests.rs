@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::super::{Login, forward};
 use super::*;
+use crate::kubernetes::Roots;
 
 #[test]
 fn the_standards_example_of_a_key() {

@@ -11,32 +11,41 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::Secret;
-use super::plugin::Plugin;
+mod credential;
+mod plugin;
+mod secret;
+mod tls;
+#[cfg(test)]
+mod tests;
+
+pub use credential::{Credential, CredentialError};
+pub use plugin::Plugin;
+pub use secret::Secret;
+pub use tls::tls_configs;
 
 /// A larger file is no kubeconfig.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// What to speak to, and as whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Access {
+pub struct Access {
     /// The API server's address, perhaps with a path, without a slash at its end.
-    pub(crate) server: String,
+    pub server: String,
     /// Who signs its certificate.
-    pub(crate) roots: Roots,
+    pub roots: Roots,
     /// Whom the certificate must be for, if not for the address's host.
-    pub(crate) server_name: Option<String>,
+    pub server_name: Option<String>,
     /// The user's name in the file, for messages.
-    pub(crate) user_name: String,
+    pub user_name: String,
     /// How the user gets a token.
-    pub(crate) login: Login,
+    pub login: Login,
     /// The user's client certificate.
-    pub(crate) certificate: Option<ClientFiles>,
+    pub certificate: Option<ClientFiles>,
 }
 
 /// Authorities.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Roots {
+pub enum Roots {
     /// The system's.
     System,
     /// These, in PEM.
@@ -47,7 +56,7 @@ pub(crate) enum Roots {
 
 /// Where a bearer token comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Login {
+pub enum Login {
     /// There is none.
     None,
     /// It stands in the kubeconfig.
@@ -60,16 +69,16 @@ pub(crate) enum Login {
 
 /// A client certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ClientFiles {
+pub struct ClientFiles {
     /// In PEM.
-    pub(crate) certificate: Data,
+    pub certificate: Data,
     /// In PEM.
-    pub(crate) key: Data,
+    pub key: Data,
 }
 
 /// Bytes that stand in the kubeconfig or in a file.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Data {
+pub enum Data {
     /// The bytes.
     Here(Vec<u8>),
     /// Their file.
@@ -87,7 +96,7 @@ impl std::fmt::Debug for Data {
 
 impl Data {
     /// The bytes as they are now.
-    pub(crate) fn read(&self) -> std::io::Result<Vec<u8>> {
+    pub fn read(&self) -> std::io::Result<Vec<u8>> {
         match self {
             Self::Here(bytes) => Ok(bytes.clone()),
             Self::File(path) => std::fs::read(path),
@@ -97,7 +106,7 @@ impl Data {
 
 /// Why a kubeconfig does not lead to a cluster.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum KubeconfigError {
+pub enum KubeconfigError {
     /// Nothing was named, and nothing is there.
     #[error("there is no kubeconfig: neither --kubeconfig nor $KUBECONFIG names one, there is no ~/.kube/config, and this is no pod")]
     Nowhere,
@@ -174,7 +183,7 @@ fn listed(names: &[String]) -> String {
 
 /// One kubeconfig, of one or several files.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kubeconfig {
+pub struct Kubeconfig {
     current: Option<String>,
     contexts: BTreeMap<String, ContextEntry>,
     clusters: BTreeMap<String, ClusterEntry>,
@@ -183,7 +192,7 @@ pub(crate) struct Kubeconfig {
 
 impl Kubeconfig {
     /// Reads the files; the first to name something holds.
-    pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, KubeconfigError> {
+    pub fn read(paths: &[PathBuf]) -> Result<Self, KubeconfigError> {
         let mut whole = Self::default();
         for path in paths {
             let unreadable = |source| KubeconfigError::Unreadable { path: path.clone(), source };
@@ -227,7 +236,7 @@ impl Kubeconfig {
     ///
     /// # Errors
     /// When there is no such context, or it asks for what this program does not do.
-    pub(crate) fn access(&self, context: Option<&str>) -> Result<Access, KubeconfigError> {
+    pub fn access(&self, context: Option<&str>) -> Result<Access, KubeconfigError> {
         let known = || self.contexts.keys().cloned().collect();
         let name = context.or(self.current.as_deref()).ok_or_else(|| KubeconfigError::NoCurrent { known: known() })?;
         let context = self.contexts.get(name).ok_or_else(|| KubeconfigError::NoContext { name: name.to_owned(), known: known() })?;
@@ -245,6 +254,51 @@ impl Kubeconfig {
             return Err(cluster_wrong(format!("is at `{server}`, where the token would be sent in clear")));
         }
         Ok(Access { server, roots: cluster.roots().map_err(cluster_wrong)?, server_name: cluster.tls_server_name.clone(), user_name, login, certificate })
+    }
+}
+
+/// Where kube-apiserver's webhook backend posts to: a kubeconfig says it too, and is taken more freely there.
+#[derive(Clone, Debug)]
+pub struct WebhookAccess {
+    /// Address, authorities, certificate and token; over clear HTTP no credential is used.
+    pub access: Access,
+    /// Name and password, where no token is used.
+    pub basic: Option<(String, Secret)>,
+    /// Whether any certificate is taken.
+    pub insecure_skip_tls_verify: bool,
+}
+
+impl Kubeconfig {
+    /// What the current context says of a receiver of events, as client-go reads it for kube-apiserver's webhooks: the user is only used over
+    /// https (`k8s.io/apiserver/pkg/util/webhook`).
+    ///
+    /// # Errors
+    /// When there is no current context, or it asks for what this program does not do: a proxy.
+    pub fn webhook(&self) -> Result<WebhookAccess, KubeconfigError> {
+        let known = || self.contexts.keys().cloned().collect();
+        let name = self.current.as_deref().ok_or_else(|| KubeconfigError::NoCurrent { known: known() })?;
+        let context = self.contexts.get(name).ok_or_else(|| KubeconfigError::NoContext { name: name.to_owned(), known: known() })?;
+        let dangling = |what, named: &str| KubeconfigError::Dangling { context: name.to_owned(), what, name: named.to_owned() };
+        let cluster = self.clusters.get(&context.cluster).ok_or_else(|| dangling("cluster", &context.cluster))?;
+        let cluster_wrong = |why: String| KubeconfigError::Cluster { cluster: context.cluster.clone(), why };
+        if cluster.proxy_url.as_deref().is_some_and(|url| !url.is_empty()) {
+            return Err(cluster_wrong("has a `proxy-url`, through which decklog does not go: name the receiver itself".to_owned()));
+        }
+        // client-go drops query and fragment.
+        let end = cluster.server.as_deref().and_then(|server| server.find(['?', '#']));
+        let server = cluster.server.as_deref().map(|server| server[..end.unwrap_or(server.len())].to_owned());
+        let server = ClusterEntry { server, ..cluster.clone() }.address().map_err(cluster_wrong)?;
+        let user_name = context.user.clone().unwrap_or_default();
+        let mut user = match user_name.as_str() {
+            "" => UserEntry::default(),
+            _ if server.starts_with("http:") => UserEntry::default(),
+            named => self.users.get(named).cloned().ok_or_else(|| dangling("user", named))?,
+        };
+        let basic = user.username.take().zip(user.password.take());
+        let (login, certificate) = user.login(cluster).map_err(|why| KubeconfigError::User { user: user_name.clone(), why })?;
+        let roots = cluster.roots().map_err(cluster_wrong)?;
+        let access = Access { server, roots, server_name: cluster.tls_server_name.clone(), user_name, login, certificate };
+        Ok(WebhookAccess { access, basic, insecure_skip_tls_verify: cluster.insecure_skip_tls_verify == Some(true) })
     }
 }
 
@@ -295,23 +349,30 @@ struct ContextEntry {
 /// A cluster, as the file has it; a plugin may be told it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub(super) struct ClusterEntry {
-    pub(super) server: Option<String>,
-    pub(super) certificate_authority: Option<PathBuf>,
-    pub(super) certificate_authority_data: Option<String>,
-    pub(super) tls_server_name: Option<String>,
-    pub(super) insecure_skip_tls_verify: Option<bool>,
-    pub(super) proxy_url: Option<String>,
+pub(in crate::kubeconfig) struct ClusterEntry {
+    pub(in crate::kubeconfig) server: Option<String>,
+    pub(in crate::kubeconfig) certificate_authority: Option<PathBuf>,
+    pub(in crate::kubeconfig) certificate_authority_data: Option<String>,
+    pub(in crate::kubeconfig) tls_server_name: Option<String>,
+    pub(in crate::kubeconfig) insecure_skip_tls_verify: Option<bool>,
+    pub(in crate::kubeconfig) proxy_url: Option<String>,
 }
 
 impl ClusterEntry {
-    fn server(&self) -> Result<String, String> {
+    /// The address, without a slash at its end.
+    fn address(&self) -> Result<String, String> {
         let server = self.server.as_deref().filter(|server| !server.is_empty()).ok_or("has no `server`")?;
         let whole = if server.contains("://") { server.to_owned() } else { format!("https://{server}") };
         let uri: http::Uri = whole.parse().map_err(|_| format!("has no address in `server`: `{server}`"))?;
         if !["http", "https"].contains(&uri.scheme_str().unwrap_or_default()) || uri.authority().is_none() || uri.query().is_some() {
             return Err(format!("has no address in `server`: `{server}`"));
         }
+        Ok(whole.trim_end_matches('/').to_owned())
+    }
+
+    /// The address of a server that is sent nothing but by the one who is meant.
+    fn server(&self) -> Result<String, String> {
+        let address = self.address()?;
         if self.proxy_url.as_deref().is_some_and(|url| !url.is_empty()) {
             return Err(
                 "is behind a proxy (`proxy-url`), through which decklog does not go: forward the port with kubectl, and name it with --server".to_owned()
@@ -320,7 +381,7 @@ impl ClusterEntry {
         if self.insecure_skip_tls_verify == Some(true) {
             return Err("has `insecure-skip-tls-verify`: decklog sends a token to nobody it does not know; give it `certificate-authority-data`".to_owned());
         }
-        Ok(whole.trim_end_matches('/').to_owned())
+        Ok(address)
     }
 
     fn roots(&self) -> Result<Roots, String> {
@@ -351,6 +412,7 @@ struct UserEntry {
     exec: Option<Box<Plugin>>,
     auth_provider: Option<AuthProvider>,
     username: Option<String>,
+    password: Option<Secret>,
     #[serde(rename = "as")]
     impersonated: Option<String>,
 }
@@ -412,6 +474,3 @@ fn data(key: &'static str, text: Option<&str>, path: Option<PathBuf>) -> Result<
         (None, None) => Ok(None),
     }
 }
-
-#[cfg(test)]
-mod tests;

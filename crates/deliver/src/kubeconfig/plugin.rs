@@ -9,9 +9,8 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
 use super::credential::{CredentialError, Given};
-use super::kubeconfig::ClusterEntry;
+use super::{ClusterEntry, Secret};
 
 /// What the plugin reads its request from.
 const REQUEST: &str = "KUBERNETES_EXEC_INFO";
@@ -22,7 +21,7 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// A plugin, as the kubeconfig has it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Plugin {
+pub struct Plugin {
     command: String,
     #[serde(default)]
     api_version: Option<String>,
@@ -103,14 +102,14 @@ struct AnswerStatus {
 
 impl Plugin {
     /// A command with a slash is a path beside the kubeconfig; one without is looked for in `PATH`.
-    pub(super) fn settle(&mut self, folder: &Path) {
+    pub(in crate::kubeconfig) fn settle(&mut self, folder: &Path) {
         if self.command.contains('/') {
             self.command = folder.join(&self.command).to_string_lossy().into_owned();
         }
     }
 
     /// Notes the cluster, if the plugin wants to know it.
-    pub(super) fn tell(&mut self, cluster: &ClusterEntry) -> Result<(), String> {
+    pub(in crate::kubeconfig) fn tell(&mut self, cluster: &ClusterEntry) -> Result<(), String> {
         let version = self.api_version.as_deref().unwrap_or_default();
         if !version.is_empty() && !VERSIONS.contains(&version) {
             return Err(format!("has a plugin that speaks `{version}`; known are {}", VERSIONS.join(" and ")));
@@ -126,7 +125,7 @@ impl Plugin {
     }
 
     /// Its name, for messages.
-    pub(super) fn command(&self) -> &str {
+    pub(in crate::kubeconfig) fn command(&self) -> &str {
         &self.command
     }
 
@@ -141,7 +140,7 @@ impl Plugin {
     }
 
     /// Runs it to its end, however long that takes: it may wait for its user. What it says on stderr goes to ours.
-    pub(super) fn run(&self) -> Result<Given, CredentialError> {
+    pub(in crate::kubeconfig) fn run(&self) -> Result<Given, CredentialError> {
         let terminal = io::stdin().is_terminal();
         let interactive = match (self.interactive_mode, terminal) {
             (InteractiveMode::Never, _) | (InteractiveMode::IfAvailable, false) => false,
@@ -203,7 +202,7 @@ fn authority(cluster: &ClusterEntry) -> Result<Option<String>, String> {
 #[cfg(test)]
 impl Plugin {
     /// Of its YAML.
-    pub(super) fn of(yaml: &str) -> Self {
+    pub(in crate::kubeconfig) fn of(yaml: &str) -> Self {
         serde_saphyr::from_str(yaml).unwrap()
     }
 }

@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::kubeconfig::{ClientFiles, Login};
-use super::{Access, Secret};
+use super::{Access, ClientFiles, Login, Secret};
 
 /// So long before its end a credential is asked for anew.
 const MARGIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Why there is no credential.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CredentialError {
+pub enum CredentialError {
     /// The token's file cannot be read.
     #[error("cannot read the token file `{path}` of the kubeconfig: {source}")]
     TokenFile {
@@ -65,12 +64,12 @@ pub(crate) enum CredentialError {
 
 /// What a plugin gave.
 #[derive(Clone)]
-pub(super) struct Given {
-    pub(super) token: Option<Arc<str>>,
+pub(in crate::kubeconfig) struct Given {
+    pub(in crate::kubeconfig) token: Option<Arc<str>>,
     /// Certificate and key, in PEM.
-    pub(super) identity: Option<(Vec<u8>, Secret)>,
+    pub(in crate::kubeconfig) identity: Option<(Vec<u8>, Secret)>,
     /// When it ends; `None` is with this program.
-    pub(super) until: Option<Timestamp>,
+    pub(in crate::kubeconfig) until: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for Given {
@@ -87,7 +86,7 @@ impl Given {
 
 /// The credential of one user.
 #[derive(Debug)]
-pub(crate) struct Credential {
+pub struct Credential {
     login: Login,
     certificate: Option<ClientFiles>,
     given: Mutex<Option<Given>>,
@@ -99,7 +98,8 @@ pub(crate) struct Credential {
 type Identity = (Vec<u8>, Vec<u8>);
 
 impl Credential {
-    pub(super) fn new(access: &Access) -> Self {
+    /// That of a user; nothing is read yet.
+    pub fn new(access: &Access) -> Self {
         Self { login: access.login.clone(), certificate: access.certificate.clone(), given: Mutex::default(), running: tokio::sync::Mutex::default() }
     }
 
@@ -107,7 +107,7 @@ impl Credential {
     ///
     /// # Errors
     /// When a file cannot be read, or a plugin gives none.
-    pub(crate) async fn token(&self) -> Result<Option<Arc<str>>, CredentialError> {
+    pub async fn token(&self) -> Result<Option<Arc<str>>, CredentialError> {
         let token = match &self.login {
             Login::None => return Ok(None),
             Login::Token(token) => token.reveal().trim().into(),
@@ -148,7 +148,7 @@ impl Credential {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub(super) fn identity(&self) -> Result<Option<Identity>, CredentialError> {
+    pub fn identity(&self) -> Result<Option<Identity>, CredentialError> {
         if let Some((certificate, key)) = self.kept().and_then(|given| given.identity) {
             return Ok(Some((certificate, key.reveal().as_bytes().to_vec())));
         }
@@ -159,7 +159,7 @@ impl Credential {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kubeconfig::Roots;
+    use super::super::Roots;
     use super::super::plugin::Plugin;
     use super::*;
 

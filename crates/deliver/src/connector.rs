@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes connections.
 #[derive(Clone)]
-pub(crate) struct Connector {
+pub struct Connector {
     way: Way,
     tls: Option<Tls>,
 }
@@ -35,9 +35,9 @@ enum Way {
 }
 
 /// Opens a stream to the one server there is, by other means than its address.
-pub(crate) type Open = dyn Fn() -> Opening + Send + Sync;
+pub type Open = dyn Fn() -> Opening + Send + Sync;
 /// A stream that is being opened.
-pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Stream, Box<dyn Error + Send + Sync>>> + Send>>;
+pub type Opening = Pin<Box<dyn Future<Output = Result<Stream, Box<dyn Error + Send + Sync>>> + Send>>;
 
 /// TLS over the stream.
 #[derive(Clone)]
@@ -48,11 +48,11 @@ struct Tls {
 }
 
 /// Gives the configuration of the next handshake: files may have changed since the last one.
-pub(crate) type TlsConfigs = dyn Fn() -> io::Result<Arc<ClientConfig>> + Send + Sync;
+pub type TlsConfigs = dyn Fn() -> io::Result<Arc<ClientConfig>> + Send + Sync;
 
 impl Connector {
     /// Without TLS.
-    pub(crate) fn clear() -> Self {
+    pub fn clear() -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(PATIENCE));
         tcp.set_nodelay(true);
@@ -61,17 +61,17 @@ impl Connector {
     }
 
     /// With TLS, always.
-    pub(crate) fn tls(config: Arc<ClientConfig>) -> Self {
+    pub fn tls(config: Arc<ClientConfig>) -> Self {
         Self::clear().over_tls(Arc::new(move || Ok(Arc::clone(&config))), None)
     }
 
     /// Over streams that `open` gives.
-    pub(crate) fn through(open: Arc<Open>) -> Self {
+    pub fn through(open: Arc<Open>) -> Self {
         Self { way: Way::Through(open), tls: None }
     }
 
     /// The same with TLS over it.
-    pub(crate) fn over_tls(self, config: Arc<TlsConfigs>, name: Option<ServerName<'static>>) -> Self {
+    pub fn over_tls(self, config: Arc<TlsConfigs>, name: Option<ServerName<'static>>) -> Self {
         Self { tls: Some(Tls { config, name }), ..self }
     }
 }
@@ -113,11 +113,11 @@ trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
 /// One connection.
-pub(crate) struct Stream(TokioIo<Box<dyn Bytes>>);
+pub struct Stream(TokioIo<Box<dyn Bytes>>);
 
 impl Stream {
     /// Of bytes that go both ways.
-    pub(crate) fn new(bytes: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+    pub fn new(bytes: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self(TokioIo::new(Box::new(bytes)))
     }
 }

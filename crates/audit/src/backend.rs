@@ -1,0 +1,173 @@
+//! The seam between what makes audit events (the audit layer) and kube-apiserver's own backends: log, webhook, and what stands
+//! around them.
+//!
+//! A [`Sink`](crate::sink::Sink) follows the journal at its own pace; a [`Backend`] is called while a request waits, at each of its
+//! stages, and what it answers may refuse the request. Events are borrowed: who keeps one takes its [`Emitted::line`].
+//!
+//! Source of the behaviour: `k8s.io/apiserver/pkg/audit/types.go` (v0.36.3).
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt::Display;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::event::{Event, JsonParts, Level, write_legacy_line, write_line_of_parts};
+use crate::json::RawJson;
+
+/// What the backends make of bodies that are not JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// One event never takes others with it, and is itself not lost.
+    #[default]
+    Mended,
+    /// As kube-apiserver 1.36 does: an event whose patch is not JSON cannot be written, and a webhook's whole batch goes with it.
+    V1_36,
+}
+
+/// An event that kube-apiserver 1.36 could not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("json: error calling MarshalJSON for type *runtime.Unknown: the request's body is not JSON")]
+pub struct Unencodable;
+
+/// The bodies of an event, beside it: they are kept as the bytes that came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bodies<'e> {
+    /// `requestObject`.
+    pub request: Option<RawJson<'e>>,
+    /// `responseObject`.
+    pub response: Option<RawJson<'e>>,
+}
+
+/// One event on its way into a backend. Its line is written when first asked for, and then once, however many look at it.
+#[derive(Debug)]
+pub struct Emitted<'e> {
+    event: Cow<'e, Event<'e>>,
+    bodies: Bodies<'e>,
+    unencodable: bool,
+    line: OnceCell<Bytes>,
+}
+
+impl<'e> Emitted<'e> {
+    /// An event with its bodies; those of `event` itself count where `bodies` has none.
+    pub fn new(event: &'e Event<'e>, bodies: Bodies<'e>) -> Self {
+        Self { event: Cow::Borrowed(event), bodies, unencodable: false, line: OnceCell::new() }
+    }
+
+    /// An event that kube-apiserver 1.36 cannot write, since its patch is not JSON.
+    #[must_use]
+    pub fn unencodable(event: &'e Event<'e>) -> Self {
+        Self { unencodable: true, ..Self::new(event, Bodies::default()) }
+    }
+
+    /// The event; its bodies may stand in [`Emitted::bodies`] alone.
+    pub fn event(&self) -> &Event<'e> {
+        &self.event
+    }
+
+    /// Its bodies.
+    pub fn bodies(&self) -> Bodies<'e> {
+        Bodies { request: self.bodies.request.or(self.event.request_object), response: self.bodies.response.or(self.event.response_object) }
+    }
+
+    /// The line that kube-apiserver's log backend writes, newline included.
+    ///
+    /// # Errors
+    /// An event that cannot be written.
+    pub fn line(&self) -> Result<&Bytes, Unencodable> {
+        if self.unencodable {
+            return Err(Unencodable);
+        }
+        Ok(self.line.get_or_init(|| {
+            let parts = JsonParts { request_object: self.bodies.request, response_object: self.bodies.response, ..JsonParts::default() };
+            let bodies = [self.bodies.request, self.bodies.response].into_iter().flatten().map(|body| body.as_str().len()).sum::<usize>();
+            let mut line = Vec::with_capacity(bodies + LINE_WITHOUT_BODIES);
+            write_line_of_parts(&self.event, &parts, &mut line);
+            line.push(b'\n');
+            line.into()
+        }))
+    }
+
+    /// The line of the legacy text format, newline included, which holds no bodies and so can always be written.
+    pub fn legacy_line(&self) -> Bytes {
+        let mut line = Vec::with_capacity(LINE_WITHOUT_BODIES);
+        write_legacy_line(&self.event, &mut line);
+        line.into()
+    }
+
+    /// Whether the level may hold bodies.
+    pub fn may_hold_bodies(&self) -> bool {
+        self.event.level.as_deref().and_then(Level::parse).is_some_and(|level| level >= Level::Request)
+    }
+
+    /// The same event; its line, if it was written, is shared.
+    #[must_use]
+    pub fn same(&self) -> Self {
+        Self { event: self.event.clone(), bodies: self.bodies, unencodable: self.unencodable, line: self.line.clone() }
+    }
+
+    /// The event without its bodies and with one more annotation.
+    #[must_use]
+    pub fn without_bodies(&self, key: &'static str, value: &'static str) -> Self {
+        let mut event = Event::clone(&self.event);
+        (event.request_object, event.response_object) = (None, None);
+        event.annotations.get_or_insert_default().push((Cow::Borrowed(key), Cow::Borrowed(value)));
+        Self { event: Cow::Owned(event), bodies: Bodies::default(), unencodable: false, line: OnceCell::new() }
+    }
+}
+
+/// What an event without bodies usually takes, in bytes.
+const LINE_WITHOUT_BODIES: usize = 1200;
+
+/// What became of the events of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processed {
+    /// They are where the backend's mode promises to have them.
+    Stored,
+    /// Some are not, and the mode is one that says so.
+    Failed,
+}
+
+impl Processed {
+    /// Both must be stored.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == Self::Stored { other } else { self }
+    }
+}
+
+/// What the end of a call waits for.
+pub type Waiting = Pin<Box<dyn Future<Output = Processed> + Send>>;
+
+/// The answer of a backend, at once or after something the request has to wait for. Who drops the wait does not undo the call.
+pub enum Processing {
+    /// It is known.
+    Done(Processed),
+    /// It will be.
+    Later(Waiting),
+}
+
+impl Processing {
+    /// Waits for it.
+    pub async fn wait(self) -> Processed {
+        match self {
+            Self::Done(processed) => processed,
+            Self::Later(waiting) => waiting.await,
+        }
+    }
+}
+
+/// Ends when all that was taken is delivered or given up.
+pub type Stopping<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Takes events at the stages of requests. `Display` prints what it is made of, such as `truncate<buffered<webhook>>`.
+pub trait Backend: Display + Send + Sync {
+    /// Takes the events of one call. Whatever cannot be kept is counted by the backend itself.
+    fn process(&self, events: &[Emitted<'_>]) -> Processing;
+
+    /// Delivers what was taken; what comes later is refused and counted.
+    fn stop(&self) -> Stopping<'_> {
+        Box::pin(std::future::ready(()))
+    }
+}
