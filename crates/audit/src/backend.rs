@@ -43,16 +43,32 @@ pub struct Bodies<'e> {
 /// One event on its way into a backend. Its line is written when first asked for, and then once, however many look at it.
 #[derive(Debug)]
 pub struct Emitted<'e> {
-    event: Cow<'e, Event<'e>>,
+    event: Held<'e>,
     bodies: Bodies<'e>,
     unencodable: bool,
     line: OnceCell<Bytes>,
 }
 
+/// The maker's event, or one that was changed on its way: boxed, so that handing one on moves little.
+#[derive(Clone, Debug)]
+enum Held<'e> {
+    Lent(&'e Event<'e>),
+    Own(Box<Event<'e>>),
+}
+
+impl<'e> Held<'e> {
+    fn get(&self) -> &Event<'e> {
+        match self {
+            Self::Lent(event) => event,
+            Self::Own(event) => event,
+        }
+    }
+}
+
 impl<'e> Emitted<'e> {
     /// An event with its bodies; those of `event` itself count where `bodies` has none.
     pub fn new(event: &'e Event<'e>, bodies: Bodies<'e>) -> Self {
-        Self { event: Cow::Borrowed(event), bodies, unencodable: false, line: OnceCell::new() }
+        Self { event: Held::Lent(event), bodies, unencodable: false, line: OnceCell::new() }
     }
 
     /// An event that kube-apiserver 1.36 cannot write, since its patch is not JSON.
@@ -63,12 +79,12 @@ impl<'e> Emitted<'e> {
 
     /// The event; its bodies may stand in [`Emitted::bodies`] alone.
     pub fn event(&self) -> &Event<'e> {
-        &self.event
+        self.event.get()
     }
 
     /// Its bodies.
     pub fn bodies(&self) -> Bodies<'e> {
-        Bodies { request: self.bodies.request.or(self.event.request_object), response: self.bodies.response.or(self.event.response_object) }
+        Bodies { request: self.bodies.request.or(self.event.get().request_object), response: self.bodies.response.or(self.event.get().response_object) }
     }
 
     /// The line that kube-apiserver's log backend writes, newline included.
@@ -83,7 +99,7 @@ impl<'e> Emitted<'e> {
             let parts = JsonParts { request_object: self.bodies.request, response_object: self.bodies.response, ..JsonParts::default() };
             let bodies = [self.bodies.request, self.bodies.response].into_iter().flatten().map(|body| body.as_str().len()).sum::<usize>();
             let mut line = Vec::with_capacity(bodies + LINE_WITHOUT_BODIES);
-            write_line_of_parts(&self.event, &parts, &mut line);
+            write_line_of_parts(self.event.get(), &parts, &mut line);
             line.push(b'\n');
             line.into()
         }))
@@ -92,13 +108,13 @@ impl<'e> Emitted<'e> {
     /// The line of the legacy text format, newline included, which holds no bodies and so can always be written.
     pub fn legacy_line(&self) -> Bytes {
         let mut line = Vec::with_capacity(LINE_WITHOUT_BODIES);
-        write_legacy_line(&self.event, &mut line);
+        write_legacy_line(self.event.get(), &mut line);
         line.into()
     }
 
     /// Whether the level may hold bodies.
     pub fn may_hold_bodies(&self) -> bool {
-        self.event.level.as_deref().and_then(Level::parse).is_some_and(|level| level >= Level::Request)
+        self.event.get().level.as_deref().and_then(Level::parse).is_some_and(|level| level >= Level::Request)
     }
 
     /// The same event; its line, if it was written, is shared.
@@ -110,10 +126,10 @@ impl<'e> Emitted<'e> {
     /// The event without its bodies and with one more annotation.
     #[must_use]
     pub fn without_bodies(&self, key: &'static str, value: &'static str) -> Self {
-        let mut event = Event::clone(&self.event);
+        let mut event = self.event.get().clone();
         (event.request_object, event.response_object) = (None, None);
         event.annotations.get_or_insert_default().push((Cow::Borrowed(key), Cow::Borrowed(value)));
-        Self { event: Cow::Owned(event), bodies: Bodies::default(), unencodable: false, line: OnceCell::new() }
+        Self { event: Held::Own(Box::new(event)), bodies: Bodies::default(), unencodable: false, line: OnceCell::new() }
     }
 }
 

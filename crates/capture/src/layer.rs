@@ -11,7 +11,7 @@
 //! The layer reads a request's head ([`Received`]), asks the policy, and from then on follows its [`Life`]: RequestReceived before the
 //! service sees it, ResponseStarted (long-running requests) before the answer's head goes out, ResponseComplete after its last byte, or
 //! Panic. Clients that go away, answers that break off and upgraded connections end it too. What only the service knows (the
-//! objects, annotations, impersonation) it says through the [`AuditContext`] in the request's extensions.
+//! objects, annotations, impersonation) it says through the request's [`AuditContext`].
 //!
 //! In front of it stands what authenticates: it puts an [`AuthenticatedUser`] into the extensions of what it lets in, and answers the
 //! rest by a service with a layer [for refused requests](AuditLayer::for_refused). Where events go is the [`Backend`]'s.
@@ -34,14 +34,15 @@ mod source_ips;
 mod tests;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::future::ready;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use decklog_audit::Level;
-use decklog_audit::backend::Processed;
+use decklog_audit::backend::{Processed, Processing, Waiting};
 use decklog_audit::event::go_quoted;
 use decklog_audit::policy::RequestLength;
 use futures_util::FutureExt as _;
@@ -135,14 +136,32 @@ where
         };
         let audited = self.auditor.begin(&parts, received, user, extent, self.admission);
         let tap = request_tap(&self.auditor, &audited, received, &parts.headers, extent.level);
-        let (received, gives_id_back) = (received.clone(), made.is_some());
-        parts.extensions.insert(AuditContext::new(audited.clone()));
+        // One that was audited further out already keeps its first handle.
+        let _ = received.audited.set(Arc::downgrade(&audited));
+        let gives_id_back = made.is_some();
+        if let Some(made) = made {
+            parts.extensions.insert(made);
+        }
         let request = Request::from_parts(parts, RequestBody::new(body, tap));
-        // The one that was said to be ready is the one to be called.
-        let fresh = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, fresh);
-        let run = Run { auditor: self.auditor.clone(), audited, received, admission: self.admission, gives_id_back };
-        AuditFuture { state: FutureState::Audited { future: Box::pin(run.run(ready, request)) } }
+        let run = Run { guard: Guard::new(audited), admission: self.admission, gives_id_back };
+        let stored = match run.admission {
+            Admission::Admitted => run.audited().received(),
+            Admission::Refused => Processing::Done(Processed::Stored),
+        };
+        let state = match stored {
+            Processing::Done(Processed::Stored) => match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
+                Ok(future) => FutureState::Serving { future, run: Some(run) },
+                Err(panic) => FutureState::Waiting { future: Box::pin(run.panicked(panic)) },
+            },
+            Processing::Done(Processed::Failed) => FutureState::Waiting { future: Box::pin(ready(Ok(run.not_stored()))) },
+            Processing::Later(waiting) => {
+                // The one that was said to be ready is the one to be called.
+                let fresh = self.inner.clone();
+                let service = std::mem::replace(&mut self.inner, fresh);
+                FutureState::Waiting { future: Box::pin(run.serve_after(waiting, service, request)) }
+            }
+        };
+        AuditFuture { state }
     }
 }
 
@@ -159,136 +178,187 @@ pin_project! {
     enum FutureState<F, T, E> {
         // Nothing is recorded of the request; the audit ID is for the answer's header.
         Unaudited { #[pin] future: F, audit_id: Option<HeaderValue> },
-        // The request's life is followed.
-        Audited { future: Pin<Box<dyn Future<Output = Result<T, E>> + Send>> },
+        // The service has it.
+        Serving { #[pin] future: F, run: Option<Run> },
+        // A backend is waited for, or an answer is read ahead.
+        Waiting { future: BoxedAnswer<T, E> },
     }
 }
 
 impl<F, R, E> Future for AuditFuture<F, Response<ResponseBody<R>>, E>
 where
-    R: Body,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send,
+    E: Send + 'static,
     F: Future<Output = Result<Response<R>, E>>,
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
+        let mut state = self.project().state;
+        let mut future = match state.as_mut().project() {
             FutureProjection::Unaudited { future, audit_id } => {
                 let mut response = ready!(future.poll(cx))?;
                 if let Some(audit_id) = audit_id.take() {
                     response.headers_mut().entry(&AUDIT_ID).or_insert(audit_id);
                 }
-                Poll::Ready(Ok(response.map(ResponseBody::plain)))
+                return Poll::Ready(Ok(response.map(ResponseBody::plain)));
             }
-            FutureProjection::Audited { future } => future.as_mut().poll(cx),
+            FutureProjection::Waiting { future } => return future.as_mut().poll(cx),
+            FutureProjection::Serving { future, run } => {
+                let answer = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(answer)) => Ok(answer),
+                    Err(panic) => Err(panic),
+                };
+                let run = run.take().expect("a future is not asked again after its answer");
+                match run.answered(answer) {
+                    Answered::Now(answer) => return Poll::Ready(answer),
+                    Answered::Later(future) => future,
+                }
+            }
+        };
+        let polled = future.as_mut().poll(cx);
+        if polled.is_pending() {
+            state.set(FutureState::Waiting { future });
         }
+        polled
     }
 }
 
+/// What a service gave: an answer, an error, or a panic.
+type Given<R, E> = std::thread::Result<Result<Response<R>, E>>;
+
+/// The answer as it goes out, at once where nothing is waited for.
+enum Answered<R: Body, E> {
+    Now(Result<Response<ResponseBody<R>>, E>),
+    Later(BoxedAnswer<Response<ResponseBody<R>>, E>),
+}
+
+type BoxedAnswer<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
 /// One request under audit, on its way through the service.
 struct Run {
-    auditor: Auditor,
-    audited: Arc<Audited>,
-    received: Arc<Received>,
+    guard: Guard,
     admission: Admission,
     gives_id_back: bool,
 }
 
 impl Run {
-    async fn run<S, Q, R>(self, mut service: S, request: Request<Q>) -> Result<Response<ResponseBody<R>>, S::Error>
-    where
-        S: Service<Request<Q>, Response = Response<R>>,
-        R: Body<Data = Bytes>,
-    {
-        let guard = Guard::new(self.audited.clone());
-        if self.admission == Admission::Admitted && self.audited.received().wait().await == Processed::Failed {
-            self.audited.reject();
-            self.auditor.count_rejected();
-            return Ok(self.not_stored());
-        }
-        let answer = AssertUnwindSafe(async { service.call(request).await }).catch_unwind().await;
-        let response = match answer {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                self.happen(Happening::Panic(BROKEN_OFF)).await;
-                return Err(error);
-            }
-            Err(panic) => {
-                self.happen(Happening::Panic(&panic_text(panic.as_ref()))).await;
-                resume_unwind(panic)
-            }
-        };
-        self.answer(response, guard).await
+    fn audited(&self) -> &Arc<Audited> {
+        self.guard.audited()
     }
 
-    async fn answer<R: Body<Data = Bytes>, E>(self, response: Response<R>, guard: Guard) -> Result<Response<ResponseBody<R>>, E> {
+    /// Where the first event has to be waited for.
+    async fn serve_after<S, Q, R>(self, stored: Waiting, mut service: S, request: Request<Q>) -> Result<Response<ResponseBody<R>>, S::Error>
+    where
+        S: Service<Request<Q>, Response = Response<R>>,
+        S::Error: Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+    {
+        if stored.await == Processed::Failed {
+            return Ok(self.not_stored());
+        }
+        let given = AssertUnwindSafe(async { service.call(request).await }).catch_unwind().await;
+        match self.answered(given) {
+            Answered::Now(answer) => answer,
+            Answered::Later(answer) => answer.await,
+        }
+    }
+
+    fn answered<R, E>(mut self, given: Given<R, E>) -> Answered<R, E>
+    where
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Send,
+        E: Send + 'static,
+    {
+        let response = match given {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let told = self.audited().happen(Happening::Panic(BROKEN_OFF));
+                return later(told, Err(error));
+            }
+            Err(panic) => return Answered::Later(Box::pin(self.panicked(panic))),
+        };
         let (mut head, body) = response.into_parts();
         if self.gives_id_back {
-            head.headers.entry(&AUDIT_ID).or_insert_with(|| self.received.audit_id.clone());
+            head.headers.entry(&AUDIT_ID).or_insert_with(|| self.audited().request().audit_id.clone());
         }
         let mut tap = self.response_tap(head.status, &head.headers);
         let is_small = body.size_hint().upper().is_some_and(|size| size <= MAX_AHEAD);
         if self.says_status_at_its_start()
             && is_small
-            && let Some(mut tap) = tap.take()
+            && let Some(tap) = tap.take()
         {
-            let ahead = read_ahead(body).await;
-            ahead.iter().filter_map(|frame| frame.as_ref().ok()).for_each(|frame| tap.saw(frame));
-            tap.finish();
-            self.happen(Happening::Head(head.status.as_u16())).await;
-            return Ok(Response::from_parts(head, ResponseBody::ahead(ahead, guard)));
+            return Answered::Later(Box::pin(self.answer_read_ahead(head, body, tap)));
         }
-        self.happen(Happening::Head(head.status.as_u16())).await;
-        let body = if body.is_end_stream() {
-            self.happen(Happening::End).await;
-            ResponseBody::plain(body)
-        } else {
-            ResponseBody::audited(body, guard, tap)
-        };
-        Ok(Response::from_parts(head, body))
+        let started = self.audited().happen(Happening::Head(head.status.as_u16()));
+        if body.is_end_stream() {
+            let ended = self.guard.end();
+            return later(both(started, ended), Ok(Response::from_parts(head, ResponseBody::plain(body))));
+        }
+        later(started, Ok(Response::from_parts(head, ResponseBody::audited(body, self.guard, tap))))
     }
 
-    async fn happen(&self, happening: Happening<'_>) {
-        if let Some(waiting) = self.audited.happen(happening) {
+    /// An answer whose `Status` belongs into the event of its start.
+    async fn answer_read_ahead<R, E>(self, head: http::response::Parts, body: R, mut tap: Tap) -> Result<Response<ResponseBody<R>>, E>
+    where
+        R: Body<Data = Bytes>,
+    {
+        let ahead = read_ahead(body).await;
+        ahead.iter().filter_map(|frame| frame.as_ref().ok()).for_each(|frame| tap.saw(frame));
+        tap.finish();
+        if let Some(waiting) = self.audited().happen(Happening::Head(head.status.as_u16())) {
             waiting.await;
         }
+        Ok(Response::from_parts(head, ResponseBody::ahead(ahead, self.guard)))
+    }
+
+    /// The panic goes on once it is told.
+    async fn panicked<R: Body, E>(self, panic: Box<dyn std::any::Any + Send>) -> Result<Response<ResponseBody<R>>, E> {
+        if let Some(waiting) = self.audited().happen(Happening::Panic(&panic_text(panic.as_ref()))) {
+            waiting.await;
+        }
+        resume_unwind(panic)
     }
 
     fn says_status_at_its_start(&self) -> bool {
-        self.admission == Admission::Refused || self.received.length == RequestLength::LongRunning
+        self.admission == Admission::Refused || self.audited().request().length == RequestLength::LongRunning
     }
 
     /// What is to be looked at of the answer's body: all of it at level RequestResponse, and else what may be a `Status`. Streams of
     /// long-running requests are not looked at.
     fn response_tap(&self, status: StatusCode, headers: &HeaderMap) -> Option<Tap> {
-        let BodySource::Observed { max_bytes } = self.auditor.bodies() else { return None };
+        let BodySource::Observed { max_bytes } = self.audited().auditor().bodies() else { return None };
         let is_failure = status.is_client_error() || status.is_server_error();
-        let may_be_status = is_failure || self.received.info.verb.starts_with("delete");
-        let is_wanted = match self.received.length {
+        let may_be_status = is_failure || self.audited().request().info.verb.starts_with("delete");
+        let is_wanted = match self.audited().request().length {
             RequestLength::LongRunning => is_failure,
-            RequestLength::Short => may_be_status || self.audited.extent().level == Level::RequestResponse,
+            RequestLength::Short => may_be_status || self.audited().extent().level == Level::RequestResponse,
         };
         let is_readable = headers.get(header::CONTENT_TYPE).is_none_or(|value| value.to_str().is_ok_and(is_json));
         if !is_wanted || !is_readable {
             return None;
         }
         if headers.contains_key(header::CONTENT_ENCODING) {
-            self.audited.misses("responseObject", Level::RequestResponse);
+            self.audited().misses("responseObject", Level::RequestResponse);
             return None;
         }
-        Some(Tap::new(self.audited.clone(), Tapped::Response, max_bytes))
+        Some(Tap::new(self.audited().clone(), Tapped::Response, max_bytes))
     }
 
     /// What kube-apiserver answers in mode blocking-strict (`pkg/endpoints/handlers/responsewriters/errors.go`).
     fn not_stored<R: Body<Data = Bytes>>(&self) -> Response<ResponseBody<R>> {
-        let text = format!("Internal Server Error: {}: failed to store audit event\n", go_quoted(&self.received.request_uri));
+        self.audited().reject();
+        let text = format!("Internal Server Error: {}: failed to store audit event\n", go_quoted(&self.audited().request().request_uri));
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let mut response = Response::new(ResponseBody::own(text));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(&AUDIT_ID, self.received.audit_id.clone());
+        headers.insert(&AUDIT_ID, self.audited().request().audit_id.clone());
         response
     }
 }
@@ -308,6 +378,27 @@ fn request_tap(auditor: &Auditor, audited: &Arc<Audited>, received: &Received, h
     }
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     Some(Tap::new(audited.clone(), Tapped::Request(media_type.to_owned()), max_bytes))
+}
+
+/// An answer after what is to be waited for.
+fn later<R: Body + Send + 'static, E: Send + 'static>(waiting: Option<Waiting>, answer: Result<Response<ResponseBody<R>>, E>) -> Answered<R, E>
+where
+    R::Error: Send,
+{
+    match waiting {
+        None => Answered::Now(answer),
+        Some(waiting) => Answered::Later(Box::pin(async move {
+            waiting.await;
+            answer
+        })),
+    }
+}
+
+fn both(first: Option<Waiting>, second: Option<Waiting>) -> Option<Waiting> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(Box::pin(async move { first.await.and(second.await) })),
+        (first, second) => first.or(second),
+    }
 }
 
 /// Reads a body of small size.

@@ -21,7 +21,8 @@ use decklog_audit::json::RawJson;
 use decklog_audit::policy::load::load_unchecked;
 use decklog_audit::policy::{Compiled, RequestLength};
 use decklog_capture::layer::{
-    AuditContext, AuditLayer, Auditor, AuditorConfig, AuthenticatedUser, BodySource, Impersonation, LatencyOf, Peer, ReceiveLayer, Received, RefusedBecause, ResponseBody, RouteResource, Upgraded,
+    AuditContext, AuditLayer, Auditor, AuditorConfig, AuthenticatedUser, BodySource, Impersonation, LatencyOf, Peer, ReceiveLayer, Received, RefusedBecause,
+    ResponseBody, RouteResource, Upgraded,
 };
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -53,7 +54,11 @@ pub(super) fn play(vector: &Value) -> Result<(), String> {
 
     let request = request(input)?;
     let played = Mutex::new(None);
-    let answer = answer(ReceiveLayer::new(|| Timestamp::from_micros(NOW.get())).layer(tower::service_fn(|request| play_received(input, &auditor, request, &played))).oneshot(request));
+    let answer = answer(
+        ReceiveLayer::new(|| Timestamp::from_micros(NOW.get()))
+            .layer(tower::service_fn(|request| play_received(input, &auditor, request, &played)))
+            .oneshot(request),
+    );
     let received: Arc<Received> = played.into_inner().ok().flatten().ok_or("the request was not received")?;
     let made_up = input["headers"].as_array().into_iter().flatten().all(|header| {
         !header[0].as_str().is_some_and(|name| name.eq_ignore_ascii_case("audit-id")) || byte_string(&header[1]).is_some_and(|id| id.trim_ascii().is_empty())
@@ -69,7 +74,12 @@ pub(super) fn play(vector: &Value) -> Result<(), String> {
 }
 
 /// Authentication, and the audit layer on the side that it chooses.
-async fn play_received(input: &Value, auditor: &Auditor, request: Request<Full<Bytes>>, played: &Mutex<Option<Arc<Received>>>) -> Result<Response<ResponseBody<Steps>>, Broken> {
+async fn play_received(
+    input: &Value,
+    auditor: &Auditor,
+    request: Request<Full<Bytes>>,
+    played: &Mutex<Option<Arc<Received>>>,
+) -> Result<Response<ResponseBody<Steps>>, Broken> {
     let (mut parts, body) = request.into_parts();
     let Some(received) = parts.extensions.get::<Arc<Received>>().cloned() else { return Err(Broken) };
     if let Ok(mut played) = played.lock() {
@@ -89,7 +99,7 @@ async fn play_received(input: &Value, auditor: &Auditor, request: Request<Full<B
             }
             let service = tower::service_fn(move |request: Request<_>| {
                 let object = object.clone();
-                async move { Ok::<_, Broken>(answer_status(request.extensions().get(), &object)) }
+                async move { Ok::<_, Broken>(answer_status(AuditContext::of(request.extensions()).as_ref(), &object)) }
             });
             AuditLayer::for_refused(auditor.clone()).layer(service).oneshot(Request::from_parts(parts, body)).await
         }
@@ -164,7 +174,8 @@ struct Chain {
 
 impl Chain {
     async fn serve(&self, request: &Request<()>) -> Response<Steps> {
-        let context = request.extensions().get::<AuditContext>();
+        let context = AuditContext::of(request.extensions());
+        let context = context.as_ref();
         let user = request.extensions().get::<AuthenticatedUser>().map(|user| user.0.as_ref().clone());
         let authz = &self.input["authz"];
         if let Some(context) = context {

@@ -19,11 +19,14 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use decklog_audit::Timestamp;
 use decklog_audit::backend::{Backend, Emitted, Processed, Processing};
 use decklog_audit::event::UserInfo;
+use decklog_audit::journal::Reader;
 use decklog_audit::policy::{Compiled, Policy};
 use decklog_capture::layer::{AuditLayer, AuditorConfig, AuthenticatedUser, LayerMetrics, PolicyFile};
-use decklog_deliver::backend::{BackendFlags, PluginErrors};
+use decklog_deliver::backend::{BackendFlags, Carrier, Carriers, JournaledConfig, PluginErrors};
+use decklog_store::{JournalConfig, LocalJournal, LocalQuarantine, QuarantineConfig, StartFrom};
 use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
 use serde_json::json;
@@ -62,8 +65,15 @@ async fn serve() -> Result<(), Fault> {
 
     let (errors, metrics) = (PluginErrors::default(), LayerMetrics::default());
     let policy = if flags.policy_file.is_empty() { None } else { Some(PolicyFile::open(flags.policy_file.as_ref())?) };
-    let carriers = flags.open(&errors, &Handle::current())?;
-    let backend = flags.build(&carriers, &errors)?;
+    let (carriers, backend) = if flags.journal.is_empty() {
+        let carriers = flags.open(&errors, &Handle::current())?;
+        let backend = flags.build(&carriers, &errors)?;
+        (carriers, backend)
+    } else {
+        let carriers = flags.open(&errors.retried(), &Handle::current())?;
+        let backend = journaled(&flags, &carriers, &errors)?;
+        (carriers, Some(backend))
+    };
     // Without a policy nothing is recorded, though the log's file is made: as kube-apiserver does it.
     let (policy_file, compiled) = policy.map_or_else(|| (None, Compiled::new(&Policy::default())), |(file, compiled)| (Some(file), compiled));
     let backend: Arc<dyn Backend> = backend.filter(|_| policy_file.is_some()).unwrap_or_else(|| Arc::new(Nowhere));
@@ -110,6 +120,32 @@ async fn serve() -> Result<(), Fault> {
     // Requests are over: what the queues hold goes out now.
     backend.stop().await;
     Ok(())
+}
+
+/// A private journal in front of the backends.
+fn journaled(flags: &BackendFlags, carriers: &Carriers, errors: &PluginErrors) -> Result<Arc<dyn Backend>, Fault> {
+    let named = |carrier: Arc<dyn Carrier>| (carrier.to_string(), carrier);
+    let log = carriers.log.clone().map(|log| named(log));
+    let webhook = carriers.webhook.clone().map(|webhook| named(webhook));
+    let followers: Vec<(String, Arc<dyn Carrier>)> = log.into_iter().chain(webhook).collect();
+    let folder = std::path::Path::new(&flags.journal);
+    // What all backends have is removed; what one has not never is.
+    let names = followers.iter().map(|(name, _)| name.clone()).collect();
+    let config = JournalConfig { max_size: Some(0), never_overtaken: names, ..JournalConfig::default() };
+    let journal = Arc::new(LocalJournal::open(folder, config)?);
+    let readers = followers.into_iter().map(|(name, carrier)| {
+        let reader: Box<dyn Reader> = Box::new(journal.reader(&name, StartFrom::Earliest)?);
+        Ok((carrier, reader))
+    });
+    let config = JournaledConfig {
+        journal: journal.clone(),
+        quarantine: Arc::new(LocalQuarantine::open(folder, QuarantineConfig::default())?),
+        followers: readers.collect::<Result<_, Fault>>()?,
+        mode: flags.journal_mode(),
+        errors: errors.clone(),
+        now: || Timestamp::from_system(std::time::SystemTime::now()),
+    };
+    Ok(Arc::new(config.start(&Handle::current())))
 }
 
 /// Lets a request in with its user, or has it refused under audit.

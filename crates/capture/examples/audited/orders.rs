@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Json, Router};
 use decklog_capture::layer::AuditContext;
 use futures_util::stream;
 use http::{StatusCode, header};
@@ -44,7 +44,7 @@ fn failure(code: StatusCode, reason: &str, message: &str) -> Response {
     (code, Json(status)).into_response()
 }
 
-async fn create(State(shop): State<Shop>, Path(namespace): Path<String>, context: Option<Extension<AuditContext>>, body: Bytes) -> Response {
+async fn create(State(shop): State<Shop>, Path(namespace): Path<String>, context: Option<AuditContext>, body: Bytes) -> Response {
     let Ok(mut order) = serde_json::from_slice::<Value>(&body) else {
         return failure(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
     };
@@ -52,7 +52,7 @@ async fn create(State(shop): State<Shop>, Path(namespace): Path<String>, context
         return failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "metadata.name: Required value");
     };
     (order["apiVersion"], order["kind"], order["metadata"]["namespace"]) = (json!("shop.example/v1"), json!("Order"), json!(namespace));
-    if let Some(Extension(context)) = context {
+    if let Some(context) = context {
         context.annotate("shop.example/items", order["spec"]["items"].as_array().map_or(0, Vec::len).to_string());
     }
     shop.orders().insert((namespace, name), order.clone());

@@ -6,14 +6,14 @@ use decklog_audit::backend::{Backend, Compat, Emitted, Processing};
 use decklog_audit::event::{Status, UserInfo};
 use decklog_audit::policy::{Compiled, User};
 use decklog_audit::{Level, Stage, Timestamp};
-use http::request::Parts;
 use http::header;
+use http::request::Parts;
 
 use super::life::Life;
 use super::metrics::{LayerMetrics, LevelCounters};
 use super::received::Received;
 use super::record::{Arrival, Audited, Extent};
-use super::source_ips::{Peer, source_ips};
+use super::source_ips::{Peer, SourceIps};
 
 /// Where the bodies of events come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,17 +189,16 @@ impl Auditor {
         admission: Admission,
     ) -> Arc<Audited> {
         let arrival = Arrival {
-            received: received.clone(),
             user: user.cloned(),
-            source_ips: source_ips(&parts.headers, peer(parts).as_ref()).iter().map(ToString::to_string).collect(),
+            source_ips: SourceIps::of(&parts.headers, peer(parts).as_ref()),
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
         };
         match admission {
-            Admission::Admitted => Audited::new(self.clone(), Life::Received(received.length), extent, arrival, None),
+            Admission::Admitted => Audited::new(self.clone(), received.clone(), Life::Received(received.length), extent, arrival, None),
             Admission::Refused => {
                 let because = parts.extensions.get::<RefusedBecause>().map_or_else(|| tried(parts), |because| because.0.clone());
                 let status = Status { message: Some(because.into()), ..Status::default() };
-                Audited::new(self.clone(), Life::Refused, extent, arrival, Some(status))
+                Audited::new(self.clone(), received.clone(), Life::Refused, extent, arrival, Some(Box::new(status)))
             }
         }
     }

@@ -19,17 +19,36 @@ use super::record::Audited;
 pub(crate) const BROKEN_OFF: &str = "net/http: abort Handler";
 
 /// Sees a request to its end, even when nobody waits for it any more.
-pub(crate) struct Guard(Arc<Audited>);
+pub(crate) struct Guard {
+    audited: Arc<Audited>,
+    is_over: bool,
+}
 
 impl Guard {
     pub(crate) fn new(audited: Arc<Audited>) -> Self {
-        Self(audited)
+        Self { audited, is_over: false }
+    }
+
+    pub(crate) fn audited(&self) -> &Arc<Audited> {
+        &self.audited
+    }
+
+    /// The answer is complete: what is to be waited for before its last byte goes out.
+    pub(crate) fn end(&mut self) -> Option<Waiting> {
+        self.is_over = true;
+        self.audited.happen(Happening::End)
+    }
+
+    fn panicked(&self, text: &str) {
+        drop(self.audited.happen(Happening::Panic(text)));
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.end_unwaited();
+        if !self.is_over {
+            self.audited.end_unwaited();
+        }
     }
 }
 
@@ -79,13 +98,13 @@ pin_project! {
     pub struct RequestBody<B> {
         #[pin]
         inner: B,
-        tap: Option<Tap>,
+        tap: Option<Box<Tap>>,
     }
 }
 
 impl<B> RequestBody<B> {
     pub(crate) fn new(inner: B, tap: Option<Tap>) -> Self {
-        Self { inner, tap }
+        Self { inner, tap: tap.map(Box::new) }
     }
 }
 
@@ -140,9 +159,10 @@ pub(crate) type Ahead<E> = VecDeque<Result<Frame<Bytes>, E>>;
 /// What is still to be seen of an answer.
 struct Audit {
     guard: Guard,
-    tap: Option<Tap>,
-    /// The last event is on its way; then the frame that was held back for it.
-    ending: Option<(Waiting, Option<Frame<Bytes>>)>,
+    tap: Option<Box<Tap>>,
+    /// The last event is on its way; then the frame that was held back for it. Boxed as the tap is: few answers have either, and all are
+    /// moved.
+    ending: Option<Box<(Waiting, Option<Frame<Bytes>>)>>,
 }
 
 impl<B: Body> ResponseBody<B> {
@@ -157,7 +177,7 @@ impl<B: Body> ResponseBody<B> {
     }
 
     pub(crate) fn audited(inner: B, guard: Guard, tap: Option<Tap>) -> Self {
-        Self { inner: Some(inner), ahead: VecDeque::new(), audit: Some(Audit { guard, tap, ending: None }) }
+        Self { inner: Some(inner), ahead: VecDeque::new(), audit: Some(Audit { guard, tap: tap.map(Box::new), ending: None }) }
     }
 
     /// One that was read already.
@@ -172,9 +192,9 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        if let Some((waiting, _)) = this.audit.as_mut().and_then(|audit| audit.ending.as_mut()) {
-            ready!(waiting.as_mut().poll(cx));
-            let held = this.audit.take().and_then(|audit| audit.ending).and_then(|(_, held)| held);
+        if let Some(ending) = this.audit.as_mut().and_then(|audit| audit.ending.as_mut()) {
+            ready!(ending.0.as_mut().poll(cx));
+            let held = this.audit.take().and_then(|audit| audit.ending).and_then(|ending| ending.1);
             return Poll::Ready(held.map(Ok));
         }
         let mut frame = match this.ahead.pop_front() {
@@ -186,7 +206,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
                 (Some(inner), Some(audit)) => match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(cx))) {
                     Ok(polled) => ready!(polled),
                     Err(panic) => {
-                        drop(audit.guard.0.happen(Happening::Panic(&panic_text(panic.as_ref()))));
+                        audit.guard.panicked(&panic_text(panic.as_ref()));
                         resume_unwind(panic)
                     }
                 },
@@ -201,7 +221,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
                 this.ahead.is_empty() && this.inner.as_ref().as_pin_ref().is_none_or(|inner| inner.is_end_stream())
             }
             Some(Err(_)) => {
-                drop(audit.guard.0.happen(Happening::Panic(BROKEN_OFF)));
+                audit.guard.panicked(BROKEN_OFF);
                 false
             }
             None => true,
@@ -212,7 +232,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         if let Some(tap) = audit.tap.take() {
             tap.finish();
         }
-        match audit.guard.0.happen(Happening::End) {
+        match audit.guard.end() {
             None => {
                 *this.audit = None;
                 Poll::Ready(frame)
@@ -224,7 +244,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
                     Poll::Ready(frame)
                 }
                 Poll::Pending => {
-                    audit.ending = Some((waiting, frame.take().and_then(Result::ok)));
+                    audit.ending = Some(Box::new((waiting, frame.take().and_then(Result::ok))));
                     Poll::Pending
                 }
             },
@@ -237,7 +257,7 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         let own = self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-        let held = self.audit.as_ref().and_then(|audit| audit.ending.as_ref()).and_then(|(_, held)| held.as_ref());
+        let held = self.audit.as_ref().and_then(|audit| audit.ending.as_ref()).and_then(|ending| ending.1.as_ref());
         let waiting: u64 =
             self.ahead.iter().filter_map(|frame| frame.as_ref().ok()).chain(held).filter_map(Frame::data_ref).map(|data| data.remaining() as u64).sum();
         let mut hint = SizeHint::new();

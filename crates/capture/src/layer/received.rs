@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, ready};
 
 use decklog_audit::Timestamp;
@@ -15,12 +15,14 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::record::Audited;
+
 /// The header that names a request, in and out (`pkg/apis/audit/types.go`).
 pub static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// What is known of a request from its head alone. The layer makes it, unless something in front put one into the request's
 /// extensions (as `Arc<Received>`), as [`ReceiveLayer`] does: then that is who gives the audit ID back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Received {
     /// When.
     pub at: Timestamp,
@@ -32,6 +34,8 @@ pub struct Received {
     pub request_uri: String,
     /// Whether it has a ResponseStarted.
     pub length: RequestLength,
+    /// Set once it is under audit.
+    pub(crate) audited: OnceLock<Weak<Audited>>,
 }
 
 impl Received {
@@ -57,8 +61,14 @@ impl Received {
                 (RequestInfo { path: parts.uri.path().to_owned().into(), verb: verb.into(), ..RequestInfo::default() }, target.to_owned())
             }
         };
+        Arc::new(Self::new(at, audit_id, info, request_uri))
+    }
+
+    /// One of which all is known otherwise.
+    #[must_use]
+    pub fn new(at: Timestamp, audit_id: HeaderValue, info: RequestInfo<'static>, request_uri: String) -> Self {
         let length = RequestLength::of(&info);
-        Arc::new(Self { at, audit_id, info, request_uri, length })
+        Self { at, audit_id, info, request_uri, length, audited: OnceLock::new() }
     }
 
     /// The audit ID as an event holds it.

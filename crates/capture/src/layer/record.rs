@@ -3,33 +3,39 @@
 //! Source of the behaviour: `k8s.io/apiserver/pkg/audit/context.go` and `request.go` (v0.36.3).
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::extract::OptionalFromRequestParts;
 use decklog_audit::backend::{Bodies, Compat, Emitted, Processed, Processing, Waiting};
 use decklog_audit::event::{AuthenticationMetadata, Event, ObjectReference, Status, UserInfo, text_from_bytes, without_managed_fields};
 use decklog_audit::json::{JsonKind, JsonText, RawJson};
 use decklog_audit::policy::request_info::RequestInfo;
 use decklog_audit::{Level, Stage, Timestamp};
-use http::HeaderValue;
+use http::request::Parts;
+use http::{Extensions, HeaderValue};
 
 use super::auditor::Auditor;
 use super::latency::{Latencies, LatencyOf};
 use super::life::{Happening, Life, StatusChange};
 use super::received::Received;
+use super::source_ips::SourceIps;
 
 /// Set where a body was too long to be kept (`k8s.io/apiserver/plugin/pkg/audit/truncate`).
 const TRUNCATED: &str = "audit.k8s.io/truncated";
 /// Names the fields an event should have and has not.
 const MISSING: &str = "decklog.io/missing";
 
-/// The handle of one audited request: a clone lies in the extensions of every request that is recorded, and in no other's.
+/// The handle of one audited request: [`AuditContext::of`] gives it for every request that is recorded, and for no other. An axum handler
+/// takes it as an `Option<AuditContext>`.
 #[derive(Clone)]
 pub struct AuditContext(Arc<Audited>);
 
 /// A request under audit.
 pub(crate) struct Audited {
     auditor: Auditor,
+    received: Arc<Received>,
     record: Mutex<Record>,
 }
 
@@ -44,10 +50,8 @@ pub(crate) struct Extent {
 
 /// How a request came in: what no later stage changes.
 pub(crate) struct Arrival {
-    pub(crate) received: Arc<Received>,
     pub(crate) user: Option<Arc<UserInfo<'static>>>,
-    /// As events spell them.
-    pub(crate) source_ips: Vec<String>,
+    pub(crate) source_ips: SourceIps,
     pub(crate) user_agent: Option<HeaderValue>,
 }
 
@@ -57,15 +61,15 @@ struct Record {
     extent: Extent,
     arrival: Arrival,
     /// Once the request's object said more than the path.
-    object_ref: Option<ObjectReference<'static>>,
-    status: Option<Status<'static>>,
+    object_ref: Option<Box<ObjectReference<'static>>>,
+    status: Option<Box<Status<'static>>>,
     acting: Option<Box<Acting>>,
     annotations: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     request_object: Option<JsonText>,
     response_object: Option<JsonText>,
     /// Whether the request's object is a patch that is not JSON, under `--compat 1.36`.
     unencodable: bool,
-    latencies: Latencies,
+    latencies: Option<Box<Latencies>>,
     /// Upgraded connections that are still open.
     n_upgrades: usize,
 }
@@ -99,13 +103,14 @@ impl std::fmt::Debug for AuditContext {
 }
 
 impl AuditContext {
-    pub(crate) fn new(audited: Arc<Audited>) -> Self {
-        Self(audited)
+    /// That of a request, by its extensions.
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get::<Arc<Received>>()?.audited.get()?.upgrade().map(Self)
     }
 
     /// The request's audit ID; bytes that are not UTF-8 stand as in [`text_from_bytes`].
     pub fn audit_id(&self) -> String {
-        self.0.record().arrival.received.audit_id_text().into_owned()
+        self.0.received.audit_id_text().into_owned()
     }
 
     /// How much of the request is recorded.
@@ -115,13 +120,13 @@ impl AuditContext {
 
     /// Adds an annotation. A key that is there keeps its first value. After the last event nothing is recorded any more.
     pub fn annotate(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) {
-        self.0.record().annotate(key.into(), value.into());
+        self.0.record().annotate(&self.0.received, key.into(), value.into());
     }
 
     /// Says what object the request carries, once it is read: the body from level Request on, and at any level the name, namespace, uid
     /// and version that the path did not say. `object` is JSON in the version the client used.
     pub fn request_object(&self, object: RawJson<'_>, route: RouteResource<'_>) {
-        self.0.record().request_object(object, route);
+        self.0.record().request_object(&self.0.received, object, route);
     }
 
     /// Says what patch the request carries, as it came.
@@ -142,7 +147,7 @@ impl AuditContext {
 
     /// Adds to the time spent in one part of the service: told in annotations where the whole request takes over 500 ms.
     pub fn latency(&self, of: LatencyOf, spent: Duration) {
-        self.0.record().latencies.add(of, spent);
+        self.0.record().latencies.get_or_insert_default().add(of, spent);
     }
 
     /// To be kept for as long as the upgraded connection (code 101) is open: its end is the request's end.
@@ -150,6 +155,14 @@ impl AuditContext {
     pub fn upgrade(&self) -> Upgraded {
         self.0.record().n_upgrades += 1;
         Upgraded(self.0.clone())
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for AuditContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 
@@ -170,7 +183,14 @@ impl Drop for Upgraded {
 }
 
 impl Audited {
-    pub(crate) fn new(auditor: Auditor, life: Life, extent: Extent, arrival: Arrival, status: Option<Status<'static>>) -> Arc<Self> {
+    pub(crate) fn new(
+        auditor: Auditor,
+        received: Arc<Received>,
+        life: Life,
+        extent: Extent,
+        arrival: Arrival,
+        status: Option<Box<Status<'static>>>,
+    ) -> Arc<Self> {
         let record = Record {
             life,
             extent,
@@ -182,15 +202,23 @@ impl Audited {
             request_object: None,
             response_object: None,
             unencodable: false,
-            latencies: Latencies::default(),
+            latencies: None,
             n_upgrades: 0,
         };
-        Arc::new(Self { auditor, record: Mutex::new(record) })
+        Arc::new(Self { auditor, received, record: Mutex::new(record) })
     }
 
     /// A panic while the lock was held leaves a record that may miss something; it is still better than none.
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn auditor(&self) -> &Auditor {
+        &self.auditor
+    }
+
+    pub(crate) fn request(&self) -> &Arc<Received> {
+        &self.received
     }
 
     pub(crate) fn extent(&self) -> Extent {
@@ -216,7 +244,7 @@ impl Audited {
         let started = step.started && (step.status != StatusChange::ClosedEarly || was_silent);
         let started = if started { self.emit(&record, Stage::ResponseStarted) } else { None };
         if step.last == Some(Stage::ResponseComplete) {
-            record.tell_latencies(|| self.auditor.now());
+            record.tell_latencies(&self.received, || self.auditor.now());
         }
         let last = step.last.and_then(|stage| self.emit(&record, stage));
         let mut waits: Vec<Waiting> = [started, last].into_iter().flatten().filter_map(later).collect();
@@ -241,16 +269,14 @@ impl Audited {
         if record.extent.omitted[stage as usize] {
             return None;
         }
-        let received = record.arrival.received.at;
+        let received = self.received.at;
         let at = if stage == Stage::RequestReceived { received } else { self.auditor.now() };
-        let event = record.event(stage, at);
+        let event = record.event(&self.received, stage, at);
         let emitted = if record.unencodable {
             Emitted::unencodable(&event)
         } else {
-            let bodies = Bodies {
-                request: record.request_object.as_ref().map(JsonText::as_raw),
-                response: record.response_object.as_ref().map(JsonText::as_raw),
-            };
+            let bodies =
+                Bodies { request: record.request_object.as_ref().map(JsonText::as_raw), response: record.response_object.as_ref().map(JsonText::as_raw) };
             Emitted::new(&event, bodies)
         };
         Some(self.auditor.process(&[emitted]))
@@ -263,10 +289,10 @@ impl Audited {
         if record.request_object.is_some() || body.is_empty() {
             return;
         }
-        let is_patch = record.arrival.received.info.verb == "patch";
+        let is_patch = self.received.info.verb == "patch";
         match std::str::from_utf8(body).ok().and_then(|text| RawJson::parse(text).ok()) {
             Some(_) if is_patch => record.request_patch(body, compat),
-            Some(object) if object.kind() == JsonKind::Object => record.request_object(object, RouteResource::default()),
+            Some(object) if object.kind() == JsonKind::Object => record.request_object(&self.received, object, RouteResource::default()),
             _ if is_patch && compat == Compat::V1_36 => record.request_patch(body, compat),
             // What is malformed JSON is refused before kube-apiserver would record it.
             _ if is_json(media_type) => {}
@@ -282,13 +308,14 @@ impl Audited {
     /// The request was answered before anything else happened to it: no event comes any more.
     pub(crate) fn reject(&self) {
         self.record().life = Life::Over;
+        self.auditor.count_rejected();
     }
 
     /// A body that was longer than what is kept.
     pub(crate) fn saw_long_body(&self, from: Level) {
         let mut record = self.record();
         if record.extent.level >= from {
-            record.annotate(TRUNCATED.into(), "true".into());
+            record.annotate(&self.received, TRUNCATED.into(), "true".into());
         }
     }
 
@@ -318,8 +345,8 @@ pub(crate) fn is_json(media_type: &str) -> bool {
 
 impl Record {
     /// What there is to say at a stage.
-    fn event(&self, stage: Stage, at: Timestamp) -> Event<'_> {
-        let Arrival { received, user, source_ips, user_agent } = &self.arrival;
+    fn event<'r>(&'r self, received: &'r Received, stage: Stage, at: Timestamp) -> Event<'r> {
+        let Arrival { user, source_ips, user_agent } = &self.arrival;
         let info = &received.info;
         let acting = self.acting.as_deref();
         Event {
@@ -333,13 +360,13 @@ impl Record {
             authentication_metadata: acting
                 .filter(|acting| !acting.constraint.is_empty())
                 .map(|acting| AuthenticationMetadata { impersonation_constraint: Some(Cow::Borrowed(&acting.constraint)) }),
-            source_ips: Some(source_ips.iter().map(|address| Cow::Borrowed(address.as_str())).collect()),
+            source_ips: Some(source_ips.iter().map(Cow::Borrowed).collect()),
             user_agent: user_agent.as_ref().map(|agent| shortened(agent.as_bytes())),
             object_ref: match &self.object_ref {
-                Some(reference) => Some(reference.clone()),
+                Some(reference) => Some(ObjectReference::clone(reference)),
                 None => info.is_resource_request.then(|| reference(info)),
             },
-            response_status: self.status.clone(),
+            response_status: self.status.as_deref().cloned(),
             request_received_timestamp: Some(received.at),
             stage_timestamp: Some(at),
             annotations: (!self.annotations.is_empty())
@@ -349,22 +376,20 @@ impl Record {
     }
 
     /// Annotations of a slow request, where something was measured.
-    fn tell_latencies(&mut self, now: impl FnOnce() -> Timestamp) {
-        if self.latencies.is_empty() {
-            return;
-        }
-        let taken = now().micros().saturating_sub(self.arrival.received.at.micros());
+    fn tell_latencies(&mut self, received: &Received, now: impl FnOnce() -> Timestamp) {
+        let Some(latencies) = &self.latencies else { return };
+        let taken = now().micros().saturating_sub(received.at.micros());
         let mut told = Vec::new();
-        self.latencies.annotate(Duration::from_micros(taken.max(0) as u64), |key, value| told.push((key, value)));
+        latencies.annotate(Duration::from_micros(taken.max(0) as u64), |key, value| told.push((key, value)));
         for (key, value) in told {
-            self.annotate(key.into(), value.into());
+            self.annotate(received, key.into(), value.into());
         }
     }
 
-    fn annotate(&mut self, key: Cow<'static, str>, value: Cow<'static, str>) {
+    fn annotate(&mut self, received: &Received, key: Cow<'static, str>, value: Cow<'static, str>) {
         match self.annotations.iter().find(|(known, _)| *known == key) {
             Some((_, first)) if *first != value => {
-                tracing::warn!(audit_id = %self.arrival.received.audit_id_text(), %key, %value, kept = %first, "the annotation has been set already");
+                tracing::warn!(audit_id = %received.audit_id_text(), %key, %value, kept = %first, "the annotation has been set already");
             }
             Some(_) => {}
             None => self.annotations.push((key, value)),
@@ -382,10 +407,11 @@ impl Record {
         }
     }
 
-    fn request_object(&mut self, object: RawJson<'_>, route: RouteResource<'_>) {
+    fn request_object(&mut self, received: &Received, object: RawJson<'_>, route: RouteResource<'_>) {
         let kept = self.kept(object);
-        let info = &self.arrival.received.info;
-        let reference = self.object_ref.get_or_insert_with(|| if info.is_resource_request { owned_reference(info) } else { ObjectReference::default() });
+        let info = &received.info;
+        let reference =
+            self.object_ref.get_or_insert_with(|| Box::new(if info.is_resource_request { owned_reference(info) } else { ObjectReference::default() }));
         let metadata = object.member("metadata");
         let said = |name: &str| metadata.and_then(|metadata| metadata.member(name)).and_then(|value| value.as_string().map(Cow::into_owned));
         let fill = |field: &mut Option<Cow<'static, str>>, value: Option<String>| {
@@ -424,7 +450,7 @@ impl Record {
         if object.member("kind").and_then(RawJson::as_string).as_deref() == Some("Status")
             && let Some(status) = Status::decode(object)
         {
-            self.status = Some(bounded(status));
+            self.status = Some(Box::new(bounded(status)));
         }
         if self.extent.level >= Level::RequestResponse {
             self.response_object = Some(self.kept(object));
@@ -443,21 +469,18 @@ impl Record {
             StatusChange::Keep => {}
             StatusChange::Code(code) => status.get_or_insert_default().code = Some(code.into()),
             StatusChange::ClosedEarly => {
-                status.get_or_insert_with(|| Status {
-                    status: Some("Success".into()),
-                    message: Some("Connection closed early".into()),
-                    code: Some(200),
-                    ..Status::default()
+                status.get_or_insert_with(|| {
+                    Box::new(Status { status: Some("Success".into()), message: Some("Connection closed early".into()), code: Some(200), ..Status::default() })
                 });
             }
             StatusChange::Panic(text) => {
-                *status = Some(Status {
+                *status = Some(Box::new(Status {
                     status: Some("Failure".into()),
                     message: Some(format!("APIServer panic'd: {text}").into()),
                     reason: Some("InternalError".into()),
                     code: Some(500),
                     ..Status::default()
-                });
+                }));
             }
         }
     }

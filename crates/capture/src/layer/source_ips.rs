@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The peer as the server knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +25,59 @@ impl Peer {
     }
 }
 
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Addresses as events spell them, one after the other in one text: most requests have one.
+#[derive(Debug, Default)]
+pub(crate) struct SourceIps(String);
+
+impl SourceIps {
+    /// Those that a request's headers and peer give.
+    pub(crate) fn of(headers: &HeaderMap, peer: Option<&Peer>) -> Self {
+        let mut text = String::with_capacity(48);
+        for address in source_ips(headers, peer) {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            match address {
+                IpAddr::V4(address) => push_v4(address, &mut text),
+                IpAddr::V6(address) => text.push_str(&address.to_string()),
+            }
+        }
+        Self(text)
+    }
+
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(',').filter(|address| !address.is_empty())
+    }
+}
+
+/// Without a formatter: this is on the way of every request.
+fn push_v4(address: Ipv4Addr, text: &mut String) {
+    for (index, octet) in address.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push('.');
+        }
+        if octet >= 100 {
+            text.push(char::from(b'0' + octet / 100));
+        }
+        if octet >= 10 {
+            text.push(char::from(b'0' + octet / 10 % 10));
+        }
+        text.push(char::from(b'0' + octet % 10));
+    }
+}
+
 /// X-Forwarded-For, X-Real-Ip, then the peer; of repeated headers the first.
-pub(crate) fn source_ips(headers: &HeaderMap, peer: Option<&Peer>) -> Vec<IpAddr> {
-    let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let mut found = Vec::with_capacity(1);
-    if let Some(chain) = header("x-forwarded-for") {
+fn source_ips(headers: &HeaderMap, peer: Option<&Peer>) -> Vec<IpAddr> {
+    let header = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let mut found = Vec::new();
+    if let Some(chain) = header(&FORWARDED_FOR) {
         found.extend(chain.split(',').filter_map(|part| parse(part.trim())));
     }
-    if let Some(address) = header("x-real-ip").and_then(|text| parse(&text))
+    if let Some(address) = header(&REAL_IP).and_then(|text| parse(&text))
         && !found.contains(&address)
     {
         found.push(address);
@@ -102,7 +147,7 @@ mod tests {
                 headers.insert(name, value.parse().unwrap());
             }
         }
-        source_ips(&headers, Some(&Peer::Text(peer.to_owned()))).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        SourceIps::of(&headers, Some(&Peer::Text(peer.to_owned()))).iter().collect::<Vec<_>>().join(" ")
     }
 
     #[test]

@@ -202,7 +202,7 @@ async fn an_upgrade_ends_when_its_connection_does() {
     let (auditor, memory) = auditor("Metadata", Memory::default());
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     let service = tower::service_fn(move |request: Request<RequestBody<TestBody>>| {
-        sender.send(request.extensions().get::<AuditContext>().unwrap().upgrade()).unwrap();
+        sender.send(AuditContext::of(request.extensions()).unwrap().upgrade()).unwrap();
         async { Ok::<_, std::io::Error>(Response::builder().status(101).body(full("")).unwrap()) }
     });
     let exec = Request::get("/api/v1/namespaces/ns/pods/p/exec?command=sh").body(full("")).unwrap();
@@ -264,7 +264,7 @@ async fn refused_requests_have_one_event_without_a_user() {
 async fn nothing_is_recorded_at_none_and_the_audit_id_is_given_back() {
     let (auditor, memory) = auditor("None", Memory::default());
     let service = tower::service_fn(|request: Request<RequestBody<TestBody>>| async move {
-        assert!(request.extensions().get::<AuditContext>().is_none());
+        assert!(AuditContext::of(request.extensions()).is_none());
         Ok::<_, std::io::Error>(Response::new(Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync()))
     });
     let request = Request::get("/x").header("audit-id", "mine").body(full("")).unwrap();
@@ -284,7 +284,7 @@ async fn axum_services_take_the_layer() {
         next.run(request).await
     };
     let router = axum::Router::new()
-        .route("/orders", axum::routing::get(|axum::Extension(context): axum::Extension<AuditContext>| async move { context.annotate("shop/orders", "7") }))
+        .route("/orders", axum::routing::get(|context: Option<AuditContext>| async move { context.unwrap().annotate("shop/orders", "7") }))
         .layer(AuditLayer::new(auditor))
         .layer(axum::middleware::from_fn(who));
     let request = Request::get("/orders").extension(Peer::Text("192.0.2.1:5".to_owned())).body(axum::body::Body::empty()).unwrap();

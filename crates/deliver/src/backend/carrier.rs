@@ -57,6 +57,16 @@ pub trait Carrier: std::fmt::Display + Send + Sync + 'static {
     /// the wait does not undo the call.
     fn carry(&self, lines: Vec<Line>) -> Processing;
 
+    /// The line for an event that the journal has, given as its stored line without a newline.
+    fn stored_line(&self, line: &[u8]) -> Line {
+        Line::Written([line, b"\n"].concat().into())
+    }
+
+    /// Whether a batch that failed may come again whole: what got through of it is then there twice.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
     /// Keeps the thread of a queue until the carrier takes another batch.
     fn wait_for_room(&self) {}
 

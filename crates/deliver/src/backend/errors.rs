@@ -46,6 +46,7 @@ const SHOWN: usize = 10;
 #[derive(Clone, Debug, Default)]
 pub struct PluginErrors {
     lost: Family<PluginLabel, Counter>,
+    are_retried: bool,
 }
 
 impl PluginErrors {
@@ -55,9 +56,19 @@ impl PluginErrors {
         registry.register("apiserver_audit_error", help, self.lost.clone());
     }
 
+    /// For a backend behind a journal: what it does not take comes again, and is no loss.
+    #[must_use]
+    pub fn retried(&self) -> Self {
+        Self { are_retried: true, ..self.clone() }
+    }
+
     /// These events are lost.
     pub fn count(&self, plugin: Plugin, error: &dyn std::fmt::Display, impacted: &[Line]) {
         if impacted.is_empty() {
+            return;
+        }
+        if self.are_retried {
+            tracing::warn!(plugin = plugin.as_str(), events = impacted.len(), %error, "not taken; they come again");
             return;
         }
         self.lost.get_or_create_owned(&PluginLabel { plugin: plugin.as_str() }).inc_by(impacted.len() as u64);

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::batch::BatchConfig;
 use super::errors::PluginErrors;
-use super::log::{LogBackend, LogConfig, LogFormat};
+use super::log::{LogBackend, LogConfig, LogFormat, Oversize};
 use super::mode::Mode;
 use super::truncate::{Truncate, TruncateConfig};
 use super::union::Union;
@@ -194,7 +194,7 @@ struct Flag {
 pub struct FlagHelp {
     /// Without its dashes.
     pub name: &'static str,
-    /// `string`, `int`, `bool`, `duration`, `float32`, `int64`.
+    /// `string`, `int`, `bool`, `duration` or `float32`, as `kube-apiserver --help` names it.
     pub kind: &'static str,
     /// As `kube-apiserver --help` prints it; empty for what it does not print.
     pub default: String,
@@ -210,8 +210,16 @@ macro_rules! flag {
         Flag { name: $name, kind: "string", help: $help, read: |flags, text| { flags.$($field).+ = text.to_owned(); Ok(()) }, default: |flags| flags.$($field).+.clone() }
     };
     ($name:literal, $kind:ident, $($field:ident).+, $help:literal) => {
-        Flag { name: $name, kind: stringify!($kind), help: $help, read: |flags, text| { flags.$($field).+ = reading::$kind(text)?; Ok(()) }, default: |flags| reading::shown(flags.$($field).+) }
+        Flag { name: $name, kind: shown_kind(stringify!($kind)), help: $help, read: |flags, text| { flags.$($field).+ = reading::$kind(text)?; Ok(()) }, default: |flags| reading::shown(flags.$($field).+) }
     };
+}
+
+/// pflag prints 64-bit whole numbers as `int`.
+const fn shown_kind(kind: &'static str) -> &'static str {
+    match kind.as_bytes() {
+        b"int64" => "int",
+        _ => kind,
+    }
 }
 
 mod reading {
@@ -527,7 +535,14 @@ pub struct Carriers {
 }
 
 impl BackendFlags {
-    /// Opens log and webhook, of checked flags.
+    /// What requests wait for where a journal stands in front: the strictest mode of the backends there are.
+    pub fn journal_mode(&self) -> Mode {
+        let log = (!self.log.path.is_empty()).then(|| self.log.common.mode());
+        let webhook = (!self.webhook.config_file.is_empty()).then(|| self.webhook.common.mode());
+        log.max(webhook).unwrap_or(Mode::Batch)
+    }
+
+    /// Opens log and webhook, of checked flags. Behind a journal they are given [`PluginErrors::retried`].
     ///
     /// # Errors
     /// A file that cannot be opened, a kubeconfig that cannot be followed.
@@ -542,6 +557,7 @@ impl BackendFlags {
                 max_age_days: number(self.log.max_age),
                 max_backups: usize::try_from(self.log.max_backup).unwrap_or(0),
                 compress: self.log.compress,
+                oversize: if self.journal.is_empty() { Oversize::Lost } else { Oversize::Kept },
             };
             let log = LogBackend::open(&config, errors.clone()).map_err(|source| BuildError::Log { path: self.log.path.clone(), source })?;
             carriers.log = Some(Arc::new(log));

@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use decklog_audit::Timestamp;
 use decklog_audit::backend::{Emitted, Processed, Processing, Stopping};
+use decklog_audit::event::write_legacy_line;
+use decklog_audit::{Event, Timestamp};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -46,6 +47,17 @@ pub struct LogConfig {
     pub max_backups: usize,
     /// Whether old files are packed.
     pub compress: bool,
+    /// What becomes of a line that no file takes.
+    pub oversize: Oversize,
+}
+
+/// A line above [`LogConfig::max_bytes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversize {
+    /// It is lost and counted, as in kube-apiserver.
+    Lost,
+    /// It gets a file of its own, behind a journal, where nothing is lost.
+    Kept,
 }
 
 /// The log.
@@ -106,6 +118,23 @@ impl Carrier for LogBackend {
         }
     }
 
+    fn stored_line(&self, line: &[u8]) -> Line {
+        let mut text = Vec::with_capacity(line.len() + 1);
+        match (self.format, Event::decode(&String::from_utf8_lossy(line))) {
+            (LogFormat::Legacy, Ok(event)) => write_legacy_line(&event, &mut text),
+            _ => {
+                text.extend_from_slice(line);
+                text.push(b'\n');
+            }
+        }
+        Line::Written(text.into())
+    }
+
+    /// A file has no receiver that knows what it has already.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     fn carry(&self, lines: Vec<Line>) -> Processing {
         let mut processed = Processed::Stored;
         let mut lose = |error: WriteError, lines: &[Line]| {
@@ -143,6 +172,7 @@ impl Carrier for LogBackend {
 struct LogFile {
     path: PathBuf,
     max_bytes: u64,
+    oversize: Oversize,
     keep: Keep,
     names: BackupNames,
     state: Mutex<State>,
@@ -173,6 +203,7 @@ impl LogFile {
         Ok(Self {
             path: path.to_owned(),
             max_bytes: config.max_bytes,
+            oversize: config.oversize,
             keep: Keep { max_backups: config.max_backups, max_age_days: config.max_age_days, compress: config.compress },
             names: BackupNames::of(path),
             state: Mutex::default(),
@@ -234,7 +265,7 @@ impl LogFile {
             };
             let length = text.len() as u64;
             if n_fit == 0 {
-                if self.max_bytes > 0 && length > self.max_bytes {
+                if self.max_bytes > 0 && length > self.max_bytes && self.oversize == Oversize::Lost {
                     return Err(WriteError::TooLong { length: text.len(), max_bytes: self.max_bytes });
                 }
                 self.make_ready(state, length)?;
@@ -251,7 +282,7 @@ impl LogFile {
     /// Opens the file if it is not, and rotates where a line of this length does not fit.
     fn make_ready(&self, state: &mut State, length: u64) -> io::Result<()> {
         let is_full = match &state.file {
-            Some(_) => state.size + length > self.max_bytes,
+            Some(_) => state.size > 0 && state.size + length > self.max_bytes,
             None => {
                 self.open_existing(state)?;
                 self.tidy();

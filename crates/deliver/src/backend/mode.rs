@@ -8,8 +8,8 @@ use super::batch::{Batch, BatchConfig};
 use super::carrier::Carrier;
 use super::errors::PluginErrors;
 
-/// `--audit-log-mode`, `--audit-webhook-mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `--audit-log-mode`, `--audit-webhook-mode`, in rising strictness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// Nothing is waited for.
     Batch,

@@ -13,7 +13,8 @@ struct Log {
 fn log(change: impl FnOnce(&mut LogConfig)) -> Log {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("logs/audit.log");
-    let mut config = LogConfig { path: Some(path), format: LogFormat::Json, max_bytes: 0, max_age_days: 0, max_backups: 0, compress: false };
+    let mut config =
+        LogConfig { path: Some(path), format: LogFormat::Json, max_bytes: 0, max_age_days: 0, max_backups: 0, compress: false, oversize: Oversize::Lost };
     change(&mut config);
     let errors = PluginErrors::default();
     Log { backend: LogBackend::open(&config, errors.clone()).unwrap(), folder, errors }
