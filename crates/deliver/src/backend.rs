@@ -30,7 +30,7 @@ pub use batch::{Batch, BatchConfig};
 pub use carrier::{Carrier, Line};
 pub use errors::{Plugin, PluginErrors};
 pub use flags::{BackendFlags, BuildError, Carriers, CommonFlags, FlagError, FlagHelp, GoDuration, LogFlags, WebhookFlags, flag_table};
-pub use journaled::{Journaled, JournaledConfig};
+pub use journaled::{Follower, Journaled, JournaledConfig};
 pub use log::{LogBackend, LogConfig, LogFormat, Oversize};
 pub use mode::{Direct, IgnoreErrors, Mode};
 pub use throttle::Throttle;

@@ -25,7 +25,7 @@ use decklog_audit::event::UserInfo;
 use decklog_audit::journal::Reader;
 use decklog_audit::policy::{Compiled, Policy};
 use decklog_capture::layer::{AuditLayer, AuditorConfig, AuthenticatedUser, LayerMetrics, PolicyFile};
-use decklog_deliver::backend::{BackendFlags, Carrier, Carriers, JournaledConfig, PluginErrors};
+use decklog_deliver::backend::{BackendFlags, Carrier, Carriers, Follower, JournaledConfig, PluginErrors};
 use decklog_store::{JournalConfig, LocalJournal, LocalQuarantine, QuarantineConfig, StartFrom};
 use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
@@ -124,23 +124,22 @@ async fn serve() -> Result<(), Fault> {
 
 /// A private journal in front of the backends.
 fn journaled(flags: &BackendFlags, carriers: &Carriers, errors: &PluginErrors) -> Result<Arc<dyn Backend>, Fault> {
-    let named = |carrier: Arc<dyn Carrier>| (carrier.to_string(), carrier);
-    let log = carriers.log.clone().map(|log| named(log));
-    let webhook = carriers.webhook.clone().map(|webhook| named(webhook));
-    let followers: Vec<(String, Arc<dyn Carrier>)> = log.into_iter().chain(webhook).collect();
+    let log = carriers.log.clone().map(|log| (log as Arc<dyn Carrier>, flags.log.common.truncation()));
+    let webhook = carriers.webhook.clone().map(|webhook| (webhook as Arc<dyn Carrier>, flags.webhook.common.truncation()));
+    let followers: Vec<_> = log.into_iter().chain(webhook).collect();
     let folder = std::path::Path::new(&flags.journal);
     // What all backends have is removed; what one has not never is.
-    let names = followers.iter().map(|(name, _)| name.clone()).collect();
+    let names = followers.iter().map(|(carrier, _)| carrier.to_string()).collect();
     let config = JournalConfig { max_size: Some(0), never_overtaken: names, ..JournalConfig::default() };
     let journal = Arc::new(LocalJournal::open(folder, config)?);
-    let readers = followers.into_iter().map(|(name, carrier)| {
-        let reader: Box<dyn Reader> = Box::new(journal.reader(&name, StartFrom::Earliest)?);
-        Ok((carrier, reader))
+    let followers = followers.into_iter().map(|(carrier, truncate)| {
+        let reader: Box<dyn Reader> = Box::new(journal.reader(&carrier.to_string(), StartFrom::Earliest)?);
+        Ok(Follower { carrier, reader, truncate })
     });
     let config = JournaledConfig {
         journal: journal.clone(),
         quarantine: Arc::new(LocalQuarantine::open(folder, QuarantineConfig::default())?),
-        followers: readers.collect::<Result<_, Fault>>()?,
+        followers: followers.collect::<Result<_, Fault>>()?,
         mode: flags.journal_mode(),
         errors: errors.clone(),
         now: || Timestamp::from_system(std::time::SystemTime::now()),

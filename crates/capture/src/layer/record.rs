@@ -62,6 +62,9 @@ struct Record {
     arrival: Arrival,
     /// Once the request's object said more than the path.
     object_ref: Option<Box<ObjectReference<'static>>>,
+    /// The answer's code, where nothing more is known of it: most answers have nothing else to say.
+    code: Option<u16>,
+    /// What more is known of the answer, its code included.
     status: Option<Box<Status<'static>>>,
     acting: Option<Box<Acting>>,
     annotations: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -196,6 +199,7 @@ impl Audited {
             extent,
             arrival,
             object_ref: None,
+            code: None,
             status,
             acting: None,
             annotations: Vec::new(),
@@ -239,7 +243,7 @@ impl Audited {
         }
         let (life, step) = record.life.step(happening);
         record.life = life;
-        let was_silent = record.status.is_none();
+        let was_silent = record.status.is_none() && record.code.is_none();
         record.change_status(step.status);
         let started = step.started && (step.status != StatusChange::ClosedEarly || was_silent);
         let started = if started { self.emit(&record, Stage::ResponseStarted) } else { None };
@@ -366,7 +370,11 @@ impl Record {
                 Some(reference) => Some(ObjectReference::clone(reference)),
                 None => info.is_resource_request.then(|| reference(info)),
             },
-            response_status: self.status.as_deref().cloned(),
+            response_status: match (&self.status, self.code) {
+                (Some(status), _) => Some(Status::clone(status)),
+                (None, Some(code)) => Some(Status { code: Some(code.into()), ..Status::default() }),
+                (None, None) => None,
+            },
             request_received_timestamp: Some(received.at),
             stage_timestamp: Some(at),
             annotations: (!self.annotations.is_empty())
@@ -465,15 +473,17 @@ impl Record {
 
     fn change_status(&mut self, change: StatusChange<'_>) {
         let status = &mut self.status;
-        match change {
-            StatusChange::Keep => {}
-            StatusChange::Code(code) => status.get_or_insert_default().code = Some(code.into()),
-            StatusChange::ClosedEarly => {
+        match (change, status.as_deref_mut()) {
+            (StatusChange::Keep, _) => {}
+            (StatusChange::Code(code), Some(status)) => status.code = Some(code.into()),
+            (StatusChange::Code(code), None) => self.code = Some(code),
+            (StatusChange::ClosedEarly, _) if self.code.is_some() => {}
+            (StatusChange::ClosedEarly, _) => {
                 status.get_or_insert_with(|| {
                     Box::new(Status { status: Some("Success".into()), message: Some("Connection closed early".into()), code: Some(200), ..Status::default() })
                 });
             }
-            StatusChange::Panic(text) => {
+            (StatusChange::Panic(text), _) => {
                 *status = Some(Box::new(Status {
                     status: Some("Failure".into()),
                     message: Some(format!("APIServer panic'd: {text}").into()),

@@ -28,46 +28,58 @@ impl Peer {
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Addresses as events spell them, one after the other in one text: most requests have one.
-#[derive(Debug, Default)]
-pub(crate) struct SourceIps(String);
+/// Addresses as events spell them.
+#[derive(Debug)]
+pub(crate) enum SourceIps {
+    /// What most requests have: the peer, by IPv4. Its text, and how long it is.
+    Peer([u8; 15], u8),
+    /// One after the other, with commas between.
+    Several(String),
+}
 
 impl SourceIps {
     /// Those that a request's headers and peer give.
     pub(crate) fn of(headers: &HeaderMap, peer: Option<&Peer>) -> Self {
-        let mut text = String::with_capacity(48);
-        for address in source_ips(headers, peer) {
-            if !text.is_empty() {
-                text.push(',');
-            }
-            match address {
-                IpAddr::V4(address) => push_v4(address, &mut text),
-                IpAddr::V6(address) => text.push_str(&address.to_string()),
-            }
+        if !headers.contains_key(&FORWARDED_FOR)
+            && !headers.contains_key(&REAL_IP)
+            && let Some(IpAddr::V4(address)) = peer.and_then(Peer::address)
+        {
+            let (text, length) = v4_text(address);
+            return Self::Peer(text, length);
         }
-        Self(text)
+        Self::Several(source_ips(headers, peer).iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
     }
 
     /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.split(',').filter(|address| !address.is_empty())
+        let text = match self {
+            Self::Peer(text, length) => std::str::from_utf8(&text[..usize::from(*length)]).unwrap_or_default(),
+            Self::Several(text) => text,
+        };
+        text.split(',').filter(|address| !address.is_empty())
     }
 }
 
 /// Without a formatter: this is on the way of every request.
-fn push_v4(address: Ipv4Addr, text: &mut String) {
+fn v4_text(address: Ipv4Addr) -> ([u8; 15], u8) {
+    let (mut text, mut at) = ([0; 15], 0);
+    let mut push = |byte: u8| {
+        text[at] = byte;
+        at += 1;
+    };
     for (index, octet) in address.octets().into_iter().enumerate() {
         if index > 0 {
-            text.push('.');
+            push(b'.');
         }
         if octet >= 100 {
-            text.push(char::from(b'0' + octet / 100));
+            push(b'0' + octet / 100);
         }
         if octet >= 10 {
-            text.push(char::from(b'0' + octet / 10 % 10));
+            push(b'0' + octet / 10 % 10);
         }
-        text.push(char::from(b'0' + octet % 10));
+        push(b'0' + octet % 10);
     }
+    (text, at as u8)
 }
 
 /// X-Forwarded-For, X-Real-Ip, then the peer; of repeated headers the first.
@@ -169,6 +181,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_peers_address_is_spelled_as_addresses_are(octets: [u8; 4]) {
+            let address = Ipv4Addr::from(octets);
+            prop_assert_eq!(of(None, None, &format!("{address}:1")), address.to_string());
+        }
+
         #[test]
         fn no_header_panics(chain in "[0-9a-f:., %\\[\\]]{0,80}", real in "[0-9a-f:.]{0,30}", peer in "[0-9a-f:.\\[\\]@]{0,30}") {
             of(Some(&chain), Some(&real), &peer);

@@ -498,11 +498,15 @@ impl CommonFlags {
     }
 
     fn truncate(&self, backend: Arc<dyn Backend>, errors: &PluginErrors) -> Arc<dyn Backend> {
-        if !self.truncate_enabled {
-            return backend;
+        match self.truncation() {
+            None => backend,
+            Some(config) => Arc::new(Truncate::new(backend, config, errors.clone())),
         }
-        let config = TruncateConfig { max_event_size: self.truncate_max_event_size, max_batch_size: self.truncate_max_batch_size };
-        Arc::new(Truncate::new(backend, config, errors.clone()))
+    }
+
+    /// The limits, where events are truncated.
+    pub fn truncation(&self) -> Option<TruncateConfig> {
+        self.truncate_enabled.then_some(TruncateConfig { max_event_size: self.truncate_max_event_size, max_batch_size: self.truncate_max_batch_size })
     }
 }
 

@@ -11,11 +11,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use decklog_audit::Timestamp;
-use decklog_audit::backend::{Backend, Emitted, Processed, Processing, Stopping};
+use decklog_audit::backend::{Backend, Bodies, Emitted, Processed, Processing, Stopping};
 use decklog_audit::journal::{Batch, EventId, Journal, Origin, Reader, RecordFlags, RecordHead, RecordKind};
 use decklog_audit::quarantine::Quarantine;
 use decklog_audit::sink::{Delivering, Sink, SinkError, SinkEvent};
+use decklog_audit::{Event, Timestamp};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use super::carrier::{Carrier, Line};
 use super::errors::{Plugin, PluginErrors};
 use super::mode::Mode;
+use super::truncate::TruncateConfig;
 use crate::{Runner, RunnerConfig, SinkMetrics, SinkStatusHandle};
 
 /// What the journal is and what follows it.
@@ -31,14 +32,24 @@ pub struct JournaledConfig {
     pub journal: Arc<dyn Journal>,
     /// Keeps what a backend refuses for good; none of them does.
     pub quarantine: Arc<dyn Quarantine>,
-    /// The backends, each with its reader of the journal. Their own errors are not losses: [`PluginErrors::retried`].
-    pub followers: Vec<(Arc<dyn Carrier>, Box<dyn Reader>)>,
+    /// The backends that follow it.
+    pub followers: Vec<Follower>,
     /// What requests wait for: the strictest of the backends' modes.
     pub mode: Mode,
     /// What the journal does not take is lost.
     pub errors: PluginErrors,
     /// The time of day.
     pub now: fn() -> Timestamp,
+}
+
+/// A backend behind the journal.
+pub struct Follower {
+    /// The backend. Its own errors are no losses: it is made with [`PluginErrors::retried`].
+    pub carrier: Arc<dyn Carrier>,
+    /// Its place in the journal.
+    pub reader: Box<dyn Reader>,
+    /// What it is not given.
+    pub truncate: Option<TruncateConfig>,
 }
 
 /// The journal as a backend.
@@ -59,15 +70,15 @@ impl JournaledConfig {
     #[must_use]
     pub fn start(self, runtime: &Handle) -> Journaled {
         let stop = watch::Sender::new(false);
-        let names: Vec<String> = self.followers.iter().map(|(carrier, _)| carrier.to_string()).collect();
-        let start = |(carrier, reader): (Arc<dyn Carrier>, Box<dyn Reader>)| {
+        let names: Vec<String> = self.followers.iter().map(|follower| follower.carrier.to_string()).collect();
+        let start = |Follower { carrier, reader, truncate }| {
             let mut stopped = stop.subscribe();
             let runner = Runner {
                 // One event at a time: what a failed write or POST left behind is known for each.
                 config: RunnerConfig { max_batch_events: if carrier.is_repeatable() { 400 } else { 1 }, ..RunnerConfig::new(&carrier.to_string()) },
                 journal: self.journal.clone(),
                 quarantine: self.quarantine.clone(),
-                sink: Arc::new(CarrierSink(carrier)),
+                sink: Arc::new(CarrierSink { carrier, truncate, errors: self.errors.clone() }),
                 metrics: SinkMetrics::default(),
                 now: self.now,
                 chance: random,
@@ -171,15 +182,46 @@ fn told_in(mode: Mode, processed: Processed) -> Processed {
 }
 
 /// A carrier that follows the journal.
-struct CarrierSink(Arc<dyn Carrier>);
+struct CarrierSink {
+    carrier: Arc<dyn Carrier>,
+    truncate: Option<TruncateConfig>,
+    errors: PluginErrors,
+}
+
+impl CarrierSink {
+    /// The line it is given: without bodies where that is too large, and none where it still is, which is counted.
+    fn line(&self, line: &[u8]) -> Option<Line> {
+        let limit = self.truncate.map_or(i64::MAX, |truncate| truncate.max_event_size);
+        let is_fine = |length: usize| i64::try_from(length).is_ok_and(|length| length < limit);
+        if is_fine(line.len()) {
+            return Some(self.carrier.stored_line(line));
+        }
+        let text = String::from_utf8_lossy(line);
+        let cut = Event::decode(&text).ok().and_then(|event| {
+            let emitted = Emitted::new(&event, Bodies::default());
+            let cut = emitted.may_hold_bodies().then(|| emitted.without_bodies("audit.k8s.io/truncated", "true"))?;
+            cut.line().ok().filter(|line| is_fine(line.len() - 1)).cloned()
+        });
+        match cut {
+            Some(cut) => Some(self.carrier.stored_line(cut.strip_suffix(b"\n").unwrap_or(&cut))),
+            None => {
+                self.errors.count(Plugin::Truncate, &"event is too large even after truncating", &[Line::Written(line.to_vec().into())]);
+                None
+            }
+        }
+    }
+}
 
 impl Sink for CarrierSink {
     fn deliver<'a>(&'a self, events: &'a [SinkEvent]) -> Delivering<'a> {
         Box::pin(async move {
-            let lines = events.iter().map(|event| self.0.stored_line(&event.line)).collect();
-            match self.0.carry(lines).wait().await {
+            let lines: Vec<Line> = events.iter().filter_map(|event| self.line(&event.line)).collect();
+            if lines.is_empty() {
+                return Ok(());
+            }
+            match self.carrier.carry(lines).wait().await {
                 Processed::Stored => Ok(()),
-                Processed::Failed => Err(SinkError::Later { reason: format!("{} does not take them", self.0), after: None }),
+                Processed::Failed => Err(SinkError::Later { reason: format!("{} does not take them", self.carrier), after: None }),
             }
         })
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Mutex;
 
-use decklog_audit::Event;
-use decklog_audit::backend::Bodies;
 use decklog_store::{JournalConfig, LocalJournal, LocalQuarantine, QuarantineConfig, StartFrom};
 
 use super::*;
@@ -40,6 +38,15 @@ impl Carrier for Flaky {
 }
 
 fn open(folder: &std::path::Path, carrier: Arc<Flaky>, mode: Mode) -> (Journaled, Arc<LocalJournal>, PluginErrors) {
+    open_truncating(folder, carrier, mode, None)
+}
+
+fn open_truncating(
+    folder: &std::path::Path,
+    carrier: Arc<Flaky>,
+    mode: Mode,
+    truncate: Option<TruncateConfig>,
+) -> (Journaled, Arc<LocalJournal>, PluginErrors) {
     let config = JournalConfig { max_size: Some(0), never_overtaken: vec!["flaky".to_owned()], ..JournalConfig::default() };
     let journal = Arc::new(LocalJournal::open(folder, config).unwrap());
     let reader = journal.reader("flaky", StartFrom::Earliest).unwrap();
@@ -47,7 +54,7 @@ fn open(folder: &std::path::Path, carrier: Arc<Flaky>, mode: Mode) -> (Journaled
     let config = JournaledConfig {
         journal: journal.clone(),
         quarantine: Arc::new(LocalQuarantine::open(folder, QuarantineConfig::default()).unwrap()),
-        followers: vec![(carrier, Box::new(reader))],
+        followers: vec![Follower { carrier, reader: Box::new(reader), truncate }],
         mode,
         errors: errors.clone(),
         now: || Timestamp::from_micros(1_000_000),
@@ -100,6 +107,28 @@ async fn what_is_left_at_the_end_is_delivered_after_the_next_start() {
     while ids(&back) != "a c" {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+    backend.stop().await;
+    tokio::task::spawn_blocking(move || journal.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn behind_the_journal_events_are_truncated_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let carrier = Arc::new(Flaky { failures: Mutex::new(0), kept: Mutex::default() });
+    let truncate = Some(TruncateConfig { max_event_size: 400, max_batch_size: 1_000 });
+    let (backend, journal, errors) = open_truncating(folder.path(), carrier.clone(), Mode::Blocking, truncate);
+    let long = "x".repeat(500);
+    let body = format!("{{\"a\":\"{long}\"}}");
+    let with_body = Event { level: Some("Request".into()), audit_id: Some("body".into()), ..Event::default() };
+    let bodies = Bodies { request: decklog_audit::json::RawJson::parse(&body).ok(), response: None };
+    assert_eq!(backend.process(&[Emitted::new(&with_body, bodies)]).wait().await, Processed::Stored);
+    assert_eq!(send(&backend, &long).await, Processed::Stored);
+    assert_eq!(send(&backend, "last").await, Processed::Stored);
+    while ids(&carrier) != "body last" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(carrier.kept.lock().unwrap()[0].contains(r#""annotations":{"audit.k8s.io/truncated":"true"}"#));
+    assert_eq!(errors.lost(Plugin::Truncate), 1);
     backend.stop().await;
     tokio::task::spawn_blocking(move || journal.close()).await.unwrap();
 }
