@@ -291,6 +291,108 @@ def full_disk(folder):
             subprocess.run(["umount", disk], check=True)
 
 
+def forms(folder):
+    """Standard output, the legacy format, truncation, and a single log file that is mounted."""
+    where = f"{folder}/forms"
+    os.makedirs(where)
+    with open(f"{where}/out", "w") as out:
+        flags = ["--listen=127.0.0.1:0", "--audit-policy-file", write_policy(where), "--audit-log-path=-", "--audit-log-format=legacy"]
+        server = subprocess.Popen([AUDITED, *flags], stdout=out, stderr=subprocess.PIPE, text=True)
+        port = next(int(found[1]) for found in (re.search(r"listening on 127.0.0.1:(\d+)", line) for line in server.stderr) if found)
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", "/x", headers={"Authorization": "Bearer alice"})
+        connection.getresponse().read()
+        server.terminate()
+        server.wait(30)
+    lines = open(f"{where}/out").readlines()
+    check("legacy lines on standard output", len(lines) == 2 and ' AUDIT: id="' in lines[1] and 'user="alice"' in lines[1] and lines[1].endswith('response="404"\n'), lines)
+
+    os.makedirs(f"{where}/cut")
+    server = Audited(f"{where}/cut", f"--audit-log-path={where}/cut/audit.log", "--audit-log-mode=blocking-strict", "--audit-log-truncate-enabled", "--audit-log-truncate-max-event-size=1000")
+    server.ask(3, "/x?long=" + "y" * 2000, 404)
+    server.ask(2, "/x", 404)
+    check("events that are too large are dropped and counted, and refuse nothing",
+          server.metric('apiserver_audit_error_total{plugin="truncate"}') == 6 and len(open(f"{where}/cut/audit.log").readlines()) == 4)
+    server.stop()
+
+    single = f"{where}/single"
+    os.makedirs(single)
+    open(f"{single}/real.log", "w").close()
+    open(f"{single}/audit.log", "w").close()
+    if subprocess.run(["mount", "--bind", f"{single}/real.log", f"{single}/audit.log"], capture_output=True).returncode != 0:
+        shown("a single log file that is mounted: not run here, mount is not allowed")
+        return
+    try:
+        server = Audited(single, f"--audit-log-path={single}/audit.log", "--audit-log-maxsize=1")
+        server.ask(200, "/x?long=" + "y" * 4000, 404)
+        check("where the file cannot be renamed writing goes on", len(open(f"{single}/real.log").readlines()) == 400 and "cannot rotate" in server.text())
+        server.stop()
+    finally:
+        subprocess.run(["umount", f"{single}/audit.log"], check=True)
+
+
+def write_policy(folder):
+    with open(f"{folder}/policy.yaml", "w") as file:
+        file.write(POLICY)
+    return f"{folder}/policy.yaml"
+
+
+def https(folder):
+    """A receiver over TLS: its authority is checked, the user's token is sent, and a certificate of nobody is only taken if asked."""
+    where = f"{folder}/https"
+    os.makedirs(where)
+    script = """
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out request.pem -subj /CN=receiver
+printf 'subjectAltName=IP:127.0.0.1' >names
+openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem
+"""
+    subprocess.run(["sh", "-ec", script], cwd=where, check=True, capture_output=True)
+    heads = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            heads.append((self.path, self.headers.get("Authorization"), len(body["items"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{where}/cert.pem", f"{where}/key.pem")
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.socket = context.wrap_socket(receiver.socket, server_side=True)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    for name, trust, user, want in [
+        ("token", f"certificate-authority: {where}/ca.pem", "token: secret", "Bearer secret"),
+        ("basic", f"certificate-authority: {where}/ca.pem", "username: u, password: p", "Basic dTpw"),
+        ("insecure", "insecure-skip-tls-verify: true", "token: secret", "Bearer secret"),
+        ("stranger", "", "token: secret", None),
+    ]:
+        os.makedirs(f"{where}/{name}")
+        with open(f"{where}/{name}/kubeconfig", "w") as file:
+            file.write(f"""current-context: c
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+clusters:
+- name: c
+  cluster: {{server: "https://127.0.0.1:{receiver.server_address[1]}/a/", {trust}}}
+users: [{{name: u, user: {{{user}}}}}]
+""")
+        heads.clear()
+        server = Audited(f"{where}/{name}", f"--audit-webhook-config-file={where}/{name}/kubeconfig", "--audit-webhook-mode=blocking", "--audit-webhook-initial-backoff=10ms")
+        server.ask(1, expect=404)
+        lost = server.metric('apiserver_audit_error_total{plugin="webhook"}')
+        if want:
+            check(f"https: {name}", heads == [("/a?timeout=30s", want, 1)] * 2 and lost == 0, f"{heads} {lost}")
+        else:
+            check("https: events go to nobody whose authority is unknown", not heads and lost == 2, f"{heads} {lost}")
+        server.stop()
+    receiver.shutdown()
+
+
 # ---- webhook faults ----
 
 class Receiver:
@@ -472,6 +574,8 @@ def main():
         rotation(folder)
         hangup(folder)
         full_disk(folder)
+        forms(folder)
+        https(folder)
         journal(folder)
         faults(folder)
     print(f"{passed} passed, {len(failed)} failed")
