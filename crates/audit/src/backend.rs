@@ -97,8 +97,7 @@ impl<'e> Emitted<'e> {
         }
         Ok(self.line.get_or_init(|| {
             let parts = JsonParts { request_object: self.bodies.request, response_object: self.bodies.response, ..JsonParts::default() };
-            let bodies = [self.bodies.request, self.bodies.response].into_iter().flatten().map(|body| body.as_str().len()).sum::<usize>();
-            let mut line = Vec::with_capacity(bodies + LINE_WITHOUT_BODIES);
+            let mut line = Vec::new();
             write_line_of_parts(self.event.get(), &parts, &mut line);
             line.push(b'\n');
             line.into()
@@ -107,7 +106,7 @@ impl<'e> Emitted<'e> {
 
     /// The line of the legacy text format, newline included, which holds no bodies and so can always be written.
     pub fn legacy_line(&self) -> Bytes {
-        let mut line = Vec::with_capacity(LINE_WITHOUT_BODIES);
+        let mut line = Vec::new();
         write_legacy_line(self.event.get(), &mut line);
         line.into()
     }
@@ -123,18 +122,18 @@ impl<'e> Emitted<'e> {
         Self { event: self.event.clone(), bodies: self.bodies, unencodable: self.unencodable, line: self.line.clone() }
     }
 
-    /// The event without its bodies and with one more annotation.
+    /// The event without its bodies, and marked so.
     #[must_use]
-    pub fn without_bodies(&self, key: &'static str, value: &'static str) -> Self {
+    pub fn truncated(&self) -> Self {
         let mut event = self.event.get().clone();
         (event.request_object, event.response_object) = (None, None);
-        event.annotations.get_or_insert_default().push((Cow::Borrowed(key), Cow::Borrowed(value)));
+        event.annotations.get_or_insert_default().push((Cow::Borrowed(TRUNCATED_ANNOTATION), Cow::Borrowed("true")));
         Self { event: Held::Own(Box::new(event)), bodies: Bodies::default(), unencodable: false, line: OnceCell::new() }
     }
 }
 
-/// What an event without bodies usually takes, in bytes.
-const LINE_WITHOUT_BODIES: usize = 1200;
+/// Set on an event whose bodies were too large to be kept (`k8s.io/apiserver/plugin/pkg/audit/truncate`).
+pub const TRUNCATED_ANNOTATION: &str = "audit.k8s.io/truncated";
 
 /// What became of the events of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +164,35 @@ pub enum Processing {
 }
 
 impl Processing {
+    /// The answer to several calls, each made before the next: all must be stored.
+    pub fn all(calls: impl IntoIterator<Item = Self>) -> Self {
+        let mut processed = Processed::Stored;
+        let mut waits = Vec::new();
+        for call in calls {
+            match call {
+                Self::Done(done) => processed = processed.and(done),
+                Self::Later(waiting) => waits.push(waiting),
+            }
+        }
+        if waits.is_empty() {
+            return Self::Done(processed);
+        }
+        Self::Later(Box::pin(async move {
+            for waiting in waits {
+                processed = processed.and(waiting.await);
+            }
+            processed
+        }))
+    }
+
+    /// What is to be waited for, whatever the answer is.
+    pub fn waiting(self) -> Option<Waiting> {
+        match self {
+            Self::Done(_) => None,
+            Self::Later(waiting) => Some(waiting),
+        }
+    }
+
     /// Waits for it.
     pub async fn wait(self) -> Processed {
         match self {

@@ -126,11 +126,17 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         // What was read in front is given back in front.
-        let made = if parts.extensions.get::<Arc<Received>>().is_none() { Some(Received::of(&parts, self.auditor.now())) } else { None };
-        let Some(received) = made.as_ref().or_else(|| parts.extensions.get()) else { unreachable!("it is there or was made") };
+        let made;
+        let (received, gives_id_back) = match parts.extensions.get::<Arc<Received>>() {
+            Some(received) => (received, false),
+            None => {
+                made = Received::of(&parts, self.auditor.now());
+                (&made, true)
+            }
+        };
         let user = parts.extensions.get::<AuthenticatedUser>().map(|user| &user.0);
         let Some(extent) = self.auditor.extent(received, user.map(AsRef::as_ref)) else {
-            let audit_id = made.map(|received| received.audit_id.clone());
+            let audit_id = gives_id_back.then(|| received.audit_id.clone());
             let future = self.inner.call(Request::from_parts(parts, RequestBody::new(body, None)));
             return AuditFuture { state: FutureState::Unaudited { future, audit_id } };
         };
@@ -138,8 +144,8 @@ where
         let tap = request_tap(&self.auditor, &audited, received, &parts.headers, extent.level);
         // One that was audited further out already keeps its first handle.
         let _ = received.audited.set(Arc::downgrade(&audited));
-        let gives_id_back = made.is_some();
-        if let Some(made) = made {
+        if gives_id_back {
+            let made = received.clone();
             parts.extensions.insert(made);
         }
         let request = Request::from_parts(parts, RequestBody::new(body, tap));
@@ -296,7 +302,8 @@ impl Run {
         let started = self.audited().happen(Happening::Head(head.status.as_u16()));
         if body.is_end_stream() {
             let ended = self.guard.end();
-            return later(both(started, ended), Ok(Response::from_parts(head, ResponseBody::plain(body))));
+            let told = Processing::all([started, ended].into_iter().flatten().map(Processing::Later)).waiting();
+            return later(told, Ok(Response::from_parts(head, ResponseBody::plain(body))));
         }
         later(started, Ok(Response::from_parts(head, ResponseBody::audited(body, self.guard, tap))))
     }
@@ -391,13 +398,6 @@ where
             waiting.await;
             answer
         })),
-    }
-}
-
-fn both(first: Option<Waiting>, second: Option<Waiting>) -> Option<Waiting> {
-    match (first, second) {
-        (Some(first), Some(second)) => Some(Box::pin(async move { first.await.and(second.await) })),
-        (first, second) => first.or(second),
     }
 }
 

@@ -312,11 +312,7 @@ fn token(flags: &TargetFlags, context: &Context) -> Result<Option<Arc<str>>, Fai
 
 /// The reason at the bottom of an error, without the system's number.
 pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    let text = error.to_string();
+    let text = decklog_deliver::connector::innermost(error);
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 

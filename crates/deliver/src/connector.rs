@@ -147,3 +147,12 @@ impl Write for Stream {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
 }
+
+/// The reason at the bottom of an error.
+pub fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

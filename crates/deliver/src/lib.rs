@@ -17,6 +17,7 @@ pub mod backend;
 pub mod connector;
 pub mod kubeconfig;
 pub mod metrics;
+mod random;
 pub mod retry;
 pub mod runner;
 pub mod tls;

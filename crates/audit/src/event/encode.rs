@@ -22,8 +22,6 @@ pub enum EncodeError {}
 /// # Errors
 /// None at present.
 pub fn write_log_line(event: &Event<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let bodies = [event.request_object, event.response_object].into_iter().flatten().map(|body| body.as_str().len()).sum::<usize>();
-    out.reserve(bodies + 1200);
     write_line_of_parts(event, &JsonParts::default(), out);
     out.push(b'\n');
     Ok(())
@@ -47,8 +45,13 @@ pub struct JsonParts<'a> {
     pub response_object: Option<RawJson<'a>>,
 }
 
+/// What an event without bodies usually takes, in bytes.
+const LINE_WITHOUT_BODIES: usize = 1200;
+
 /// Appends what [`write_log_line`] writes, without the newline, for an event some of whose parts are JSON text already.
 pub fn write_line_of_parts(event: &Event<'_>, parts: &JsonParts<'_>, out: &mut Vec<u8>) {
+    let bodies = [parts.request_object.or(event.request_object), parts.response_object.or(event.response_object)];
+    out.reserve(bodies.into_iter().flatten().map(|body| body.as_str().len()).sum::<usize>() + LINE_WITHOUT_BODIES);
     out.extend_from_slice(b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\"");
     event_members(event, parts, &mut Members { out, first: false });
     out.push(b'}');

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::OptionalFromRequestParts;
-use decklog_audit::backend::{Bodies, Compat, Emitted, Processed, Processing, Waiting};
+use decklog_audit::backend::{Bodies, Compat, Emitted, Processed, Processing, TRUNCATED_ANNOTATION, Waiting};
 use decklog_audit::event::{AuthenticationMetadata, Event, ObjectReference, Status, UserInfo, text_from_bytes, without_managed_fields};
 use decklog_audit::json::{JsonKind, JsonText, RawJson};
 use decklog_audit::policy::request_info::RequestInfo;
@@ -22,8 +22,6 @@ use super::life::{Happening, Life, StatusChange};
 use super::received::Received;
 use super::source_ips::SourceIps;
 
-/// Set where a body was too long to be kept (`k8s.io/apiserver/plugin/pkg/audit/truncate`).
-const TRUNCATED: &str = "audit.k8s.io/truncated";
 /// Names the fields an event should have and has not.
 const MISSING: &str = "decklog.io/missing";
 
@@ -251,17 +249,7 @@ impl Audited {
             record.tell_latencies(&self.received, || self.auditor.now());
         }
         let last = step.last.and_then(|stage| self.emit(&record, stage));
-        let mut waits: Vec<Waiting> = [started, last].into_iter().flatten().filter_map(later).collect();
-        match waits.len() {
-            0 | 1 => waits.pop(),
-            _ => Some(Box::pin(async move {
-                let mut processed = Processed::Stored;
-                for wait in waits {
-                    processed = processed.and(wait.await);
-                }
-                processed
-            })),
-        }
+        Processing::all([started, last].into_iter().flatten()).waiting()
     }
 
     /// The end where nobody is left to wait. Backends go on without being waited for.
@@ -319,7 +307,7 @@ impl Audited {
     pub(crate) fn saw_long_body(&self, from: Level) {
         let mut record = self.record();
         if record.extent.level >= from {
-            record.annotate(&self.received, TRUNCATED.into(), "true".into());
+            record.annotate(&self.received, TRUNCATED_ANNOTATION.into(), "true".into());
         }
     }
 
@@ -331,13 +319,6 @@ impl Audited {
         if record.response_object.is_none() && object.kind() == JsonKind::Object && object.member("kind").is_some() {
             record.response_object(object);
         }
-    }
-}
-
-fn later(processing: Processing) -> Option<Waiting> {
-    match processing {
-        Processing::Done(_) => None,
-        Processing::Later(waiting) => Some(waiting),
     }
 }
 

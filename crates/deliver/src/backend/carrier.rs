@@ -38,14 +38,20 @@ impl Line {
     /// Its line in the legacy format, which is how kube-apiserver's messages show an event.
     pub(crate) fn legacy(&self) -> String {
         let (Self::Written(line) | Self::Unencodable(line)) = self;
-        let text = String::from_utf8_lossy(line);
-        let mut legacy = Vec::new();
-        match Event::decode(&text) {
-            Ok(event) => write_legacy_line(&event, &mut legacy),
-            Err(_) => return text.into_owned(),
-        }
-        String::from_utf8_lossy(&legacy).into_owned()
+        String::from_utf8_lossy(&legacy_of(line).unwrap_or_else(|| line.to_vec())).into_owned()
     }
+
+    /// The line for a stored line, which has no newline.
+    pub(crate) fn stored(line: &[u8]) -> Self {
+        Self::Written([line, b"\n"].concat().into())
+    }
+}
+
+/// The line in the legacy format of the event that a JSON line holds.
+pub(crate) fn legacy_of(line: &[u8]) -> Option<Vec<u8>> {
+    let mut legacy = Vec::new();
+    write_legacy_line(&Event::decode(&String::from_utf8_lossy(line)).ok()?, &mut legacy);
+    Some(legacy)
 }
 
 /// Takes lines to where they stay. `Display` prints its name.
@@ -59,7 +65,7 @@ pub trait Carrier: std::fmt::Display + Send + Sync + 'static {
 
     /// The line for an event that the journal has, given as its stored line without a newline.
     fn stored_line(&self, line: &[u8]) -> Line {
-        Line::Written([line, b"\n"].concat().into())
+        Line::stored(line)
     }
 
     /// Whether a batch that failed may come again whole: what got through of it is then there twice.

@@ -22,7 +22,7 @@ use super::mode::Mode;
 use super::truncate::{Truncate, TruncateConfig};
 use super::union::Union;
 use super::webhook::{WebhookBackend, WebhookError};
-use read::{boolean, duration, float32, go_duration_text, int, int64};
+use read::{boolean, duration, float32, go_duration_text, int};
 
 /// What the flags say. The fields hold texts and numbers as given; [`BackendFlags::check`] says what is wrong with them.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,22 +210,14 @@ macro_rules! flag {
         Flag { name: $name, kind: "string", help: $help, read: |flags, text| { flags.$($field).+ = text.to_owned(); Ok(()) }, default: |flags| flags.$($field).+.clone() }
     };
     ($name:literal, $kind:ident, $($field:ident).+, $help:literal) => {
-        Flag { name: $name, kind: shown_kind(stringify!($kind)), help: $help, read: |flags, text| { flags.$($field).+ = reading::$kind(text)?; Ok(()) }, default: |flags| reading::shown(flags.$($field).+) }
+        Flag { name: $name, kind: stringify!($kind), help: $help, read: |flags, text| { flags.$($field).+ = reading::$kind(text)?; Ok(()) }, default: |flags| reading::shown(flags.$($field).+) }
     };
-}
-
-/// pflag prints 64-bit whole numbers as `int`.
-const fn shown_kind(kind: &'static str) -> &'static str {
-    match kind.as_bytes() {
-        b"int64" => "int",
-        _ => kind,
-    }
 }
 
 mod reading {
     //! The names of types as pflag prints them.
     pub(super) use super::boolean as bool;
-    pub(super) use super::{duration, float32, int, int64};
+    pub(super) use super::{duration, float32, int};
 
     pub(super) trait Shown {
         fn shown(self) -> String;
@@ -276,10 +268,10 @@ const FLAGS: &[Flag] = &[
     ),
     flag!("audit-log-path", string, log.path, "The file that events are written to; - is standard output."),
     flag!("audit-log-truncate-enabled", bool, log.common.truncate_enabled, "Whether events that are too large lose their bodies."),
-    flag!("audit-log-truncate-max-batch-size", int64, log.common.truncate_max_batch_size, "Bytes of a batch; a larger one is split."),
+    flag!("audit-log-truncate-max-batch-size", int, log.common.truncate_max_batch_size, "Bytes of a batch; a larger one is split."),
     flag!(
         "audit-log-truncate-max-event-size",
-        int64,
+        int,
         log.common.truncate_max_event_size,
         "Bytes of an event; a larger one loses its bodies, and is dropped if that is not enough."
     ),
@@ -315,10 +307,10 @@ const FLAGS: &[Flag] = &[
         "What a request waits for: batch (nothing), blocking (the POST with its tries), blocking-strict (the same, and it is refused if its first event cannot be stored)."
     ),
     flag!("audit-webhook-truncate-enabled", bool, webhook.common.truncate_enabled, "Whether events that are too large lose their bodies."),
-    flag!("audit-webhook-truncate-max-batch-size", int64, webhook.common.truncate_max_batch_size, "Bytes of a batch; a larger one is split."),
+    flag!("audit-webhook-truncate-max-batch-size", int, webhook.common.truncate_max_batch_size, "Bytes of a batch; a larger one is split."),
     flag!(
         "audit-webhook-truncate-max-event-size",
-        int64,
+        int,
         webhook.common.truncate_max_event_size,
         "Bytes of an event; a larger one loses its bodies, and is dropped if that is not enough."
     ),

@@ -23,7 +23,8 @@ use tokio::task::JoinHandle;
 use super::carrier::{Carrier, Line};
 use super::errors::{Plugin, PluginErrors};
 use super::mode::Mode;
-use super::truncate::TruncateConfig;
+use super::truncate::{TOO_LARGE, TruncateConfig};
+use crate::random::{random_id, random_number};
 use crate::{Runner, RunnerConfig, SinkMetrics, SinkStatusHandle};
 
 /// What the journal is and what follows it.
@@ -81,7 +82,7 @@ impl JournaledConfig {
                 sink: Arc::new(CarrierSink { carrier, truncate, errors: self.errors.clone() }),
                 metrics: SinkMetrics::default(),
                 now: self.now,
-                chance: random,
+                chance: random_number,
             };
             runtime.spawn(runner.run(reader, SinkStatusHandle::default(), async move {
                 // The sender lives as long as the backend.
@@ -191,24 +192,17 @@ struct CarrierSink {
 impl CarrierSink {
     /// The line it is given: without bodies where that is too large, and none where it still is, which is counted.
     fn line(&self, line: &[u8]) -> Option<Line> {
-        let limit = self.truncate.map_or(i64::MAX, |truncate| truncate.max_event_size);
-        let is_fine = |length: usize| i64::try_from(length).is_ok_and(|length| length < limit);
-        if is_fine(line.len()) {
+        let is_fine = |truncate: &TruncateConfig| i64::try_from(line.len()).is_ok_and(|length| length < truncate.max_event_size);
+        let Some(truncate) = self.truncate.filter(|truncate| !is_fine(truncate)) else {
             return Some(self.carrier.stored_line(line));
-        }
+        };
         let text = String::from_utf8_lossy(line);
-        let cut = Event::decode(&text).ok().and_then(|event| {
-            let emitted = Emitted::new(&event, Bodies::default());
-            let cut = emitted.may_hold_bodies().then(|| emitted.without_bodies("audit.k8s.io/truncated", "true"))?;
-            cut.line().ok().filter(|line| is_fine(line.len() - 1)).cloned()
-        });
-        match cut {
-            Some(cut) => Some(self.carrier.stored_line(cut.strip_suffix(b"\n").unwrap_or(&cut))),
-            None => {
-                self.errors.count(Plugin::Truncate, &"event is too large even after truncating", &[Line::Written(line.to_vec().into())]);
-                None
-            }
-        }
+        let Ok(event) = Event::decode(&text) else {
+            self.errors.count(Plugin::Truncate, &TOO_LARGE, &[Line::stored(line)]);
+            return None;
+        };
+        let fitting = truncate.fitting(&Emitted::new(&event, Bodies::default()), &self.errors)?;
+        Some(self.carrier.line(&fitting))
     }
 }
 
@@ -225,19 +219,6 @@ impl Sink for CarrierSink {
             }
         })
     }
-}
-
-fn random() -> u64 {
-    u64::from_ne_bytes(random_id()[..8].try_into().unwrap_or_default())
-}
-
-fn random_id() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    // Without randomness ids repeat, and the journal keeps one event of each: told, since it would be a loss.
-    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
-        tracing::error!("the system gives no random bytes");
-    }
-    bytes
 }
 
 #[cfg(test)]

@@ -12,15 +12,13 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use decklog_audit::Timestamp;
 use decklog_audit::backend::{Emitted, Processed, Processing, Stopping};
-use decklog_audit::event::write_legacy_line;
-use decklog_audit::{Event, Timestamp};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::carrier::{Carrier, Line};
+use super::carrier::{Carrier, Line, legacy_of};
 use super::errors::{Plugin, PluginErrors};
 use super::rotation::{BackupNames, Keep};
 
@@ -119,15 +117,8 @@ impl Carrier for LogBackend {
     }
 
     fn stored_line(&self, line: &[u8]) -> Line {
-        let mut text = Vec::with_capacity(line.len() + 1);
-        match (self.format, Event::decode(&String::from_utf8_lossy(line))) {
-            (LogFormat::Legacy, Ok(event)) => write_legacy_line(&event, &mut text),
-            _ => {
-                text.extend_from_slice(line);
-                text.push(b'\n');
-            }
-        }
-        Line::Written(text.into())
+        let legacy = if self.format == LogFormat::Legacy { legacy_of(line) } else { None };
+        legacy.map_or_else(|| Line::stored(line), |legacy| Line::Written(legacy.into()))
     }
 
     /// A file has no receiver that knows what it has already.
@@ -361,9 +352,7 @@ impl LogFile {
         let spawned = std::thread::Builder::new().name("audit-log-tidy".to_owned()).spawn(move || {
             let _tidying = tidying;
             while again.swap(false, Ordering::AcqRel) {
-                if let Err(error) = tidy(&path, &names, keep) {
-                    tracing::warn!("cannot tidy the old files of the audit log `{}`: {error}", path.display());
-                }
+                tell_tidied(&path, &names, keep);
             }
         });
         if let Err(error) = spawned {
@@ -372,13 +361,19 @@ impl LogFile {
     }
 
     async fn tidied(&self) {
-        drop(self.tidying.lock().await);
+        let _tidying = self.tidying.lock().await;
         // Something may have come in just after the last look.
-        while self.tidy_again.load(Ordering::Acquire) {
-            self.tidy();
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            drop(self.tidying.lock().await);
+        if self.tidy_again.swap(false, Ordering::AcqRel) {
+            let (path, names, keep) = (self.path.clone(), self.names.clone(), self.keep);
+            // A thread that broke has told why.
+            let _ = tokio::task::spawn_blocking(move || tell_tidied(&path, &names, keep)).await;
         }
+    }
+}
+
+fn tell_tidied(log: &Path, names: &BackupNames, keep: Keep) {
+    if let Err(error) = tidy(log, names, keep) {
+        tracing::warn!("cannot tidy the old files of the audit log `{}`: {error}", log.display());
     }
 }
 

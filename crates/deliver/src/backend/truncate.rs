@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use decklog_audit::backend::{Backend, Emitted, Processed, Processing, Stopping};
+use decklog_audit::backend::{Backend, Emitted, Processing, Stopping};
 
 use super::carrier::Line;
 use super::errors::{Plugin, PluginErrors};
@@ -39,40 +39,46 @@ impl std::fmt::Display for Truncate {
     }
 }
 
+/// What is said of an event that is dropped.
+pub(super) const TOO_LARGE: &str = "event is too large even after truncating";
+
 /// The size of an event's line; nothing if it cannot be written.
 fn size(event: &Emitted<'_>) -> Option<i64> {
     event.line().ok().map(|line| i64::try_from(line.len()).unwrap_or(i64::MAX))
 }
 
+impl TruncateConfig {
+    fn fits(&self, event: &Emitted<'_>) -> bool {
+        size(event).is_some_and(|size| size <= self.max_event_size)
+    }
+
+    /// The event as it is, or without its bodies where it is too large with them; counted and none where it still is.
+    pub(super) fn fitting<'e>(&self, event: &Emitted<'e>, errors: &PluginErrors) -> Option<Emitted<'e>> {
+        let is_large = size(event).is_some_and(|size| size > self.max_event_size);
+        let event = if is_large && event.may_hold_bodies() { event.truncated() } else { event.same() };
+        if self.fits(&event) {
+            return Some(event);
+        }
+        errors.count(Plugin::Truncate, &TOO_LARGE, &[Line::json(&event)]);
+        None
+    }
+}
+
 impl Backend for Truncate {
     fn process(&self, events: &[Emitted<'_>]) -> Processing {
-        let is_fine = |event: &Emitted<'_>| size(event).is_some_and(|size| size <= self.config.max_event_size);
         // Nearly every call is one event that is not too large.
         if let [event] = events
-            && is_fine(event)
+            && self.config.fits(event)
         {
             return self.inner.process(events);
         }
-        let mut waits = Vec::new();
-        let mut processed = Processed::Stored;
         let (mut batch, mut batch_size) = (Vec::new(), 0_i64);
-        let mut impacted = Vec::new();
-        let mut flush = |batch: &mut Vec<Emitted<'_>>| match self.inner.process(batch) {
-            Processing::Done(done) => processed = processed.and(done),
-            Processing::Later(waiting) => waits.push(waiting),
-        };
-        for event in events {
-            let event = if size(event).is_some_and(|size| size > self.config.max_event_size) && event.may_hold_bodies() {
-                event.without_bodies("audit.k8s.io/truncated", "true")
-            } else {
-                event.same()
-            };
-            let Some(size) = size(&event).filter(|size| *size <= self.config.max_event_size) else {
-                impacted.push(Line::json(&event));
-                continue;
-            };
+        let mut calls = Vec::new();
+        // As in kube-apiserver, what is dropped here refuses no request.
+        for event in events.iter().filter_map(|event| self.config.fitting(event, &self.errors)) {
+            let size = size(&event).unwrap_or(0);
             if !batch.is_empty() && batch_size.saturating_add(size) > self.config.max_batch_size {
-                flush(&mut batch);
+                calls.push(self.inner.process(&batch));
                 batch.clear();
                 batch_size = 0;
             }
@@ -80,19 +86,9 @@ impl Backend for Truncate {
             batch.push(event);
         }
         if !batch.is_empty() {
-            flush(&mut batch);
+            calls.push(self.inner.process(&batch));
         }
-        // As in kube-apiserver, what is dropped here refuses no request.
-        self.errors.count(Plugin::Truncate, &"event is too large even after truncating", &impacted);
-        if waits.is_empty() {
-            return Processing::Done(processed);
-        }
-        Processing::Later(Box::pin(async move {
-            for waiting in waits {
-                processed = processed.and(waiting.await);
-            }
-            processed
-        }))
+        Processing::all(calls)
     }
 
     fn stop(&self) -> Stopping<'_> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use decklog_audit::backend::{Backend, Emitted, Processed, Processing, Stopping};
+use decklog_audit::backend::{Backend, Emitted, Processing, Stopping};
 
 /// One after the other.
 pub struct Union(pub Vec<Arc<dyn Backend>>);
@@ -16,23 +16,7 @@ impl std::fmt::Display for Union {
 
 impl Backend for Union {
     fn process(&self, events: &[Emitted<'_>]) -> Processing {
-        let mut processed = Processed::Stored;
-        let mut waits = Vec::new();
-        for backend in &self.0 {
-            match backend.process(events) {
-                Processing::Done(done) => processed = processed.and(done),
-                Processing::Later(waiting) => waits.push(waiting),
-            }
-        }
-        if waits.is_empty() {
-            return Processing::Done(processed);
-        }
-        Processing::Later(Box::pin(async move {
-            for waiting in waits {
-                processed = processed.and(waiting.await);
-            }
-            processed
-        }))
+        Processing::all(self.0.iter().map(|backend| backend.process(events)))
     }
 
     fn stop(&self) -> Stopping<'_> {

@@ -7,7 +7,6 @@
 //!
 //! Source of the behaviour: `k8s.io/apiserver/plugin/pkg/audit/webhook`, `pkg/util/webhook` and `k8s.io/client-go/rest` (v0.36.3).
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,8 +25,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::carrier::{Carrier, Line};
 use super::errors::{Plugin, PluginErrors};
-use crate::connector::Connector;
+use crate::connector::{Connector, innermost};
 use crate::kubeconfig::{Credential, Kubeconfig, KubeconfigError, WebhookAccess, tls_configs};
+use crate::random::random_number;
 use crate::tls;
 
 /// A try may take so long, and the receiver is told so.
@@ -274,7 +274,7 @@ impl Poster {
                 None => decklog_audit::backend::Unencodable.to_string(),
             };
             n_failed += 1;
-            match self.backoff.pause(n_failed, random()) {
+            match self.backoff.pause(n_failed, random_number()) {
                 None => return Err(failed),
                 Some(pause) => {
                     tracing::debug!(server = %self.uri, %failed, n_failed, ?pause, "a batch of audit events is tried again");
@@ -346,15 +346,6 @@ impl Poster {
     }
 }
 
-/// The reason below all wrapping.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
-}
-
 /// Where a `Location` leads from `uri`.
 fn elsewhere(uri: &Uri, location: &str) -> Result<Uri, String> {
     let target: Uri = location.parse().map_err(|_| format!("the server redirects to `{}`", location.escape_debug()))?;
@@ -362,14 +353,6 @@ fn elsewhere(uri: &Uri, location: &str) -> Result<Uri, String> {
     parts.scheme = parts.scheme.or_else(|| uri.scheme().cloned());
     parts.authority = parts.authority.or_else(|| uri.authority().cloned());
     Uri::from_parts(parts).map_err(|error| error.to_string())
-}
-
-/// Any number.
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    // Without randomness pauses are just not stretched.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    u64::from_ne_bytes(bytes)
 }
 
 /// What a log line has and an item of a list has not.

@@ -4,8 +4,8 @@ use decklog_audit::event::go_quoted;
 
 use super::GoDuration;
 
-fn number(function: &str, text: &str) -> Result<i64, String> {
-    let wrong = |why: &str| format!("strconv.{function}: parsing {}: {why}", go_quoted(text));
+pub(super) fn int(text: &str) -> Result<i64, String> {
+    let wrong = |why: &str| format!("strconv.ParseInt: parsing {}: {why}", go_quoted(text));
     let (sign, digits) = match text.as_bytes() {
         [b'-', ..] => (-1, &text[1..]),
         [b'+', ..] => (1, &text[1..]),
@@ -23,14 +23,6 @@ fn number(function: &str, text: &str) -> Result<i64, String> {
         return Err(wrong("invalid syntax"));
     }
     i128::from_str_radix(digits, base).ok().and_then(|value| i64::try_from(sign * value).ok()).ok_or_else(|| wrong("value out of range"))
-}
-
-pub(super) fn int(text: &str) -> Result<i64, String> {
-    number("ParseInt", text)
-}
-
-pub(super) fn int64(text: &str) -> Result<i64, String> {
-    number("ParseInt", text)
 }
 
 pub(super) fn float32(text: &str) -> Result<f32, String> {
